@@ -1,0 +1,155 @@
+//! Every number of the protocol, each with the chapter of `spec/` that explains it.
+//!
+//! `spec/registries/limits.csv` is the source; a test compares the two.
+
+use crate::time::Duration;
+
+/// The protocol version that this crate speaks (`spec/wire.md`).
+pub const VERSION: u8 = 1;
+/// The default main port, UDP and TCP (`spec/discovery.md`).
+pub const DEFAULT_PORT: u16 = 4653;
+/// The default alternate port, UDP and TCP (`spec/discovery.md`).
+pub const DEFAULT_ALTERNATE_PORT: u16 = 4654;
+
+/// The longest packet, in octets, and the longest frame on a stream (`spec/wire.md`).
+pub const MAX_PACKET: usize = 1_200;
+/// The longest packet between peers: it fits into `Relayed` (`spec/relay.md`).
+pub const MAX_PEER_PACKET: usize = 1_168;
+/// The length of `Discover`, and the most that `Discovered` may have (`spec/discovery.md`).
+pub const DISCOVER_SIZE: usize = 200;
+/// The length of `Register` (`spec/registration.md`).
+pub const REGISTER_SIZE: usize = 256;
+/// The most octets of `Registered` (`spec/registration.md`).
+pub const MAX_REGISTERED: usize = 200;
+/// The length of `Punch`, and the most that `PunchReply` may have (`spec/punching.md`).
+pub const PUNCH_SIZE: usize = 256;
+/// The most octets of a Noise message 1 between peers (`spec/introduction.md`).
+pub const MAX_MESSAGE_1: usize = 768;
+/// The most octets of a Noise message 2 between peers (`spec/punching.md`).
+pub const MAX_MESSAGE_2: usize = 140;
+/// The longest datagram of a session, in octets (`spec/sessions.md`).
+pub const MAX_DATAGRAM: usize = 1_133;
+/// The most octets in one `Data` (`spec/sessions.md`).
+pub const MAX_DATA: usize = 1_125;
+/// The most versions in a list (`spec/discovery.md`).
+pub const MAX_VERSIONS: usize = 8;
+/// The most alternate endpoints that a server tells (`spec/discovery.md`).
+pub const MAX_ALTERNATES: usize = 3;
+/// The most server keys that a server tells (`spec/discovery.md`).
+pub const MAX_SERVER_KEYS: usize = 2;
+/// The most extensions behind a body (`spec/wire.md`).
+pub const MAX_EXTENSIONS: usize = 16;
+/// The most private endpoints that a peer reports to the server or the other peer (`spec/introduction.md`).
+pub const MAX_PRIVATE: usize = 4;
+/// The most candidates of a session (`spec/punching.md`).
+pub const MAX_CANDIDATES: usize = 8;
+
+/// The registration lifetime (`spec/registration.md`).
+pub const REGISTRATION_LIFETIME: Duration = Duration::from_secs(120);
+/// The interval between refreshes (`spec/registration.md`).
+pub const REFRESH: Duration = Duration::from_secs(25);
+/// The shortest interval between refreshes that a server may ask for (`spec/registration.md`).
+pub const MIN_REFRESH: Duration = Duration::from_secs(15);
+/// The longest interval between refreshes that a server may ask for (`spec/registration.md`).
+pub const MAX_REFRESH: Duration = Duration::from_secs(60);
+/// How long a server remembers a `Register` without its `PathReply` (`spec/registration.md`).
+pub const PENDING_LIFETIME: Duration = Duration::from_secs(10);
+/// How many sources may answer one message 1 (`spec/registration.md`).
+pub const MAX_PENDING_SOURCES: usize = 3;
+/// How long the old endpoint of a registration has to answer (`spec/registration.md`).
+pub const MOVE_CHECK: Duration = Duration::from_secs(1);
+/// How often cookie secrets change; two are valid (`spec/discovery.md`).
+pub const COOKIE_ROTATION: Duration = Duration::from_secs(60);
+/// The most `Reset`s a second to one source (`spec/registration.md`).
+pub const RESETS_PER_SECOND: u32 = 10;
+/// The most introductions a second to one peer (`spec/introduction.md`).
+pub const INTRODUCTIONS_PER_SECOND: u32 = 10;
+/// The most introductions a second to one peer by one other (`spec/introduction.md`).
+pub const INTRODUCTIONS_PER_PAIR: u32 = 1;
+/// The bindings of a registration: transport and family (`spec/registration.md`).
+pub const MAX_BINDINGS: usize = 4;
+
+/// The first repetition of a request, at least (`spec/sessions.md`, "Requests").
+pub const REQUEST_RETRY: Duration = Duration::from_millis(100);
+/// The most repetitions of a request (`spec/sessions.md`, "Requests").
+pub const MAX_REQUEST_RETRIES: u8 = 6;
+/// The most requests that an association has unanswered (`spec/sessions.md`, "Requests").
+pub const MAX_REQUESTS: usize = 32;
+/// How many answered requests are remembered (`spec/sessions.md`, "Requests").
+pub const MAX_ANSWERS: usize = 32;
+
+/// Bits of a replay window (`spec/security.md`).
+pub const REPLAY_WINDOW: usize = 1_024;
+/// The most path numbers of a sender that are open at once (`spec/security.md`).
+pub const MAX_PATH_NUMBERS: usize = 32;
+
+/// When `Punch` and `PunchReply` go to each candidate, from the start of the attempt, in milliseconds
+/// (`spec/punching.md`).
+pub const PUNCH_TIMES: [u64; 6] = [0, 40, 120, 280, 600, 1_240];
+/// How long an attempt waits for a path (`spec/punching.md`).
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(3_000);
+/// How long an attempt over TCP waits for a path (`spec/punching-tcp.md`).
+pub const TCP_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(8_000);
+/// The most attempts of a session, counted from its start or its last direct path (`spec/punching.md`).
+pub const MAX_ATTEMPTS: u8 = 3;
+/// The most Noise messages 2 that an initiator tries for a session (`spec/punching.md`).
+pub const MAX_MESSAGE_2_TRIES: u8 = 8;
+/// The most punches for sessions that are not introduced yet (`spec/punching.md`).
+pub const MAX_EARLY_PUNCHES: usize = 16;
+/// How long such a punch is remembered (`spec/punching.md`).
+pub const EARLY_PUNCH_LIFETIME: Duration = Duration::from_secs(2);
+/// Packets to one unproved address in [`PROBE_PERIOD`] (`spec/punching.md`, "Budgets").
+pub const MAX_PROBES: u32 = 12;
+/// Octets to one unproved address in [`PROBE_PERIOD`] (`spec/punching.md`, "Budgets").
+pub const MAX_PROBE_OCTETS: u32 = 2_560;
+/// The period of the probe budget (`spec/punching.md`, "Budgets").
+pub const PROBE_PERIOD: Duration = Duration::from_secs(10);
+/// The most unproved addresses whose budget is remembered (`spec/punching.md`, "Budgets").
+pub const MAX_PROBED: usize = 1_024;
+/// On a heard path, octets sent per octet received (`spec/punching.md`, "Paths").
+pub const HEARD_FACTOR: u64 = 3;
+/// The most octets sent on a heard path (`spec/punching.md`, "Paths").
+pub const MAX_HEARD_OCTETS: u64 = 4_800;
+/// The most paths of a session (`spec/punching.md`).
+pub const MAX_PATHS: usize = 16;
+
+/// The interval of keepalives on an idle path (`spec/keepalive.md`).
+pub const KEEPALIVE: Duration = Duration::from_secs(15);
+/// The most unanswered keepalives (`spec/keepalive.md`).
+pub const MAX_UNANSWERED: u8 = 3;
+/// How long an unanswered keepalive is waited for (`spec/keepalive.md`).
+pub const KEEPALIVE_RETRY: Duration = Duration::from_secs(3);
+/// How long consent to send on a path lasts without an authentic packet (`spec/keepalive.md`).
+pub const CONSENT: Duration = Duration::from_secs(30);
+
+/// The wait before a dial is repeated that a reset ended (`spec/punching-tcp.md`).
+pub const DIAL_RETRY_AFTER_RESET: Duration = Duration::from_millis(200);
+/// The wait before a dial is repeated that anything else ended, plus or minus 20 % (`spec/punching-tcp.md`).
+pub const DIAL_RETRY: Duration = Duration::from_secs(1);
+/// The most dials to one candidate in an attempt (`spec/punching-tcp.md`).
+pub const MAX_DIALS: u8 = 6;
+/// How long an accepted stream has for its first frame (`spec/punching-tcp.md`).
+pub const FIRST_FRAME: Duration = Duration::from_secs(5);
+/// The most streams that have not named their session (`spec/punching-tcp.md`).
+pub const MAX_UNPROVED_STREAMS: usize = 32;
+/// How long the initiator keeps the streams that lost (`spec/punching-tcp.md`).
+pub const LOSER_LINGER: Duration = Duration::from_secs(2);
+
+/// The window of a byte stream, in octets (`spec/sessions.md`).
+pub const STREAM_WINDOW: usize = 262_144;
+/// How long octets wait for their acknowledgement before they are sent again (`spec/sessions.md`).
+pub const STREAM_RETRY: Duration = Duration::from_secs(2);
+/// The most sessions of a peer (`spec/sessions.md`).
+pub const MAX_SESSIONS: usize = 1_024;
+
+/// How long an unused relay channel lives (`spec/relay.md`).
+pub const CHANNEL_UNUSED: Duration = Duration::from_secs(30);
+/// How long a used relay channel lives after its last packet (`spec/relay.md`).
+pub const CHANNEL_USED: Duration = Duration::from_secs(120);
+
+/// How long a peer waits for `Discovered` or `Registered` before it sends again (`spec/registration.md`).
+pub const REGISTER_RETRY: Duration = Duration::from_millis(500);
+/// The longest wait between two tries to register (`spec/registration.md`).
+pub const MAX_REGISTER_RETRY: Duration = Duration::from_secs(8);
+/// When a server that never answered is called unreachable (`spec/registration.md`).
+pub const SERVER_UNREACHABLE: Duration = Duration::from_secs(5);

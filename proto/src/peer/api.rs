@@ -1,0 +1,350 @@
+//! What an application says to a [`Peer`](super::Peer) and hears from it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use crate::endpoint::Endpoint;
+use crate::engine::Transport;
+use crate::key::{PeerId, ServerKey};
+use crate::noise::X25519;
+use crate::time::Duration;
+use crate::wire::code::{Refusal, Verdict};
+
+/// How a peer is set up.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// The peer's X25519 private key.
+    pub secret: [u8; 32],
+    /// The server's public key; absent: the key that `Discovered` names is used, and
+    /// [`PeerEvent::ServerKey`] hands it to the application, which remembers it.
+    pub server_key: Option<ServerKey>,
+    /// The server's main endpoints, at most one per family, best first.
+    pub servers: Vec<Endpoint>,
+    /// Register and connect over UDP.
+    pub udp: bool,
+    /// Register and connect over TCP.
+    pub tcp: bool,
+    /// The local port, or 0 for any. UDP and TCP use the same number where they can.
+    pub port: u16,
+    /// Whether sessions may use the server's relay.
+    pub relay: RelayPolicy,
+    /// Which introductions are accepted.
+    pub accept: Accept,
+    /// Probe private endpoints of peers without evidence of a shared network
+    /// (`spec/punching.md`, "Private candidates").
+    pub probe_private: bool,
+    /// Interval between refreshes when the server does not say otherwise.
+    pub refresh: Duration,
+    /// Interval of keepalives on a path that nobody uses.
+    pub keepalive: Duration,
+    /// The X25519 function.
+    pub x25519: Arc<dyn X25519>,
+}
+
+/// Whether sessions may use the server's relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayPolicy {
+    /// Relay at once, and leave it for a direct path.
+    Allow,
+    /// Relay only; nothing is punched and no endpoint is told to the other peer.
+    Only,
+    /// Direct or nothing.
+    Never,
+}
+
+/// Which introductions a peer accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// None: this peer only connects.
+    Nobody,
+    /// These peers'. Their endpoints stay unknown to everybody else.
+    Only(Vec<PeerId>),
+    /// Everybody's.
+    Anybody,
+}
+
+/// A session of this engine. Handles are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SessionHandle(pub u32);
+
+/// What the application asks of a [`Peer`](super::Peer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerCommand<'a> {
+    /// Opens a session to a peer. Answers [`PeerReply::Session`]. Allowed before the peer is online:
+    /// the request leaves once it is.
+    Connect {
+        /// The peer to reach.
+        peer: PeerId,
+        /// Restricts the session to one transport; `None` takes UDP where both sides have it, else TCP.
+        transport: Option<Transport>,
+    },
+    /// Sends one datagram, at most [`MAX_DATAGRAM`](crate::constants::MAX_DATAGRAM) octets, unreliably.
+    Send {
+        /// The session.
+        session: SessionHandle,
+        /// The octets.
+        datagram: &'a [u8],
+    },
+    /// Appends to the session's byte stream (TCP sessions only). Answers [`PeerReply::Written`] with the
+    /// number of octets taken, 0 when the window is full.
+    Write {
+        /// The session.
+        session: SessionHandle,
+        /// The octets.
+        octets: &'a [u8],
+    },
+    /// Ends this side's byte stream after what was written.
+    Finish {
+        /// The session.
+        session: SessionHandle,
+    },
+    /// Says that the application took so many octets of the byte stream: the window opens by as much.
+    Consume {
+        /// The session.
+        session: SessionHandle,
+        /// How many octets.
+        octets: u32,
+    },
+    /// Ends a session. The other side is told.
+    Close {
+        /// The session.
+        session: SessionHandle,
+    },
+    /// Ends every session and the registration. Ends with [`PeerEvent::Stopped`].
+    Shutdown,
+}
+
+/// What a successful [`PeerCommand`] answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerReply {
+    /// Done.
+    Done,
+    /// The session that was opened.
+    Session(SessionHandle),
+    /// So many octets were taken.
+    Written(usize),
+}
+
+/// The kind of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathKind {
+    /// Through the server.
+    Relayed,
+    /// Directly, to an endpoint on a shared network.
+    Private,
+    /// Directly, to a public endpoint.
+    Public,
+}
+
+/// How far a path has come (`spec/punching.md`, "Paths").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathState {
+    /// Nothing authentic arrived on it.
+    Untried,
+    /// An authentic packet of the session arrived on it.
+    Heard,
+    /// The answer to a nonce that was sent only on it arrived on it.
+    Proved,
+}
+
+/// A path as the application sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PathInfo {
+    /// Its kind.
+    pub kind: PathKind,
+    /// Its transport.
+    pub transport: Transport,
+    /// The endpoint here. The address is the one that the system uses, the public one is in `mapped`.
+    pub local: Endpoint,
+    /// This side's endpoint as the other side sees it, once it said so.
+    pub mapped: Option<Endpoint>,
+    /// The endpoint there; for a relayed path the server's.
+    pub remote: Endpoint,
+}
+
+/// What a [`Peer`](super::Peer) tells the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerEvent<'a> {
+    /// The server's key, when the configuration named none.
+    ServerKey(ServerKey),
+    /// A registration took effect over this transport and family, or its public endpoint changed.
+    Online {
+        /// The transport.
+        transport: Transport,
+        /// The endpoint that this side knows.
+        private: Endpoint,
+        /// The endpoint that the server observed.
+        public: Endpoint,
+    },
+    /// A registration over this transport was lost; the engine goes on trying.
+    Offline {
+        /// The transport.
+        transport: Transport,
+        /// Why.
+        reason: OfflineReason,
+    },
+    /// The server was not reached over any transport for
+    /// [`SERVER_UNREACHABLE`](crate::constants::SERVER_UNREACHABLE); the engine goes on trying.
+    ServerUnreachable,
+    /// Somebody with the same key registered: this peer does not register again.
+    Replaced,
+    /// The server's handshake failed or its key is not the one expected.
+    ServerRefused(ServerRefusal),
+    /// The server introduced this peer and another.
+    Introduced {
+        /// The session.
+        session: SessionHandle,
+        /// The other peer.
+        peer: PeerId,
+        /// The session's transport.
+        transport: Transport,
+        /// Whether this side asked for it.
+        initiator: bool,
+    },
+    /// The other peer proved that it holds its key: from here on data may be sent and arrives.
+    Established {
+        /// The session.
+        session: SessionHandle,
+        /// The other peer.
+        peer: PeerId,
+        /// Whether this side asked for it.
+        initiator: bool,
+    },
+    /// A path was heard or proved.
+    Path {
+        /// The session.
+        session: SessionHandle,
+        /// How far it is.
+        state: PathState,
+        /// Which path.
+        path: PathInfo,
+    },
+    /// Data takes this path from here on.
+    Selected {
+        /// The session.
+        session: SessionHandle,
+        /// Which path.
+        path: PathInfo,
+    },
+    /// A path died: nothing authentic arrived on it in time, or its stream ended.
+    PathLost {
+        /// The session.
+        session: SessionHandle,
+        /// Which path.
+        path: PathInfo,
+    },
+    /// A datagram arrived.
+    Datagram {
+        /// The session.
+        session: SessionHandle,
+        /// Its octets.
+        octets: &'a [u8],
+    },
+    /// The next octets of the byte stream arrived.
+    Stream {
+        /// The session.
+        session: SessionHandle,
+        /// The octets.
+        octets: &'a [u8],
+    },
+    /// The other side ended its byte stream; everything before was delivered.
+    Finished {
+        /// The session.
+        session: SessionHandle,
+    },
+    /// Everything up to this offset was delivered to the other peer's engine.
+    Acknowledged {
+        /// The session.
+        session: SessionHandle,
+        /// Octets of the byte stream, counted from its beginning.
+        offset: u64,
+    },
+    /// There is room in the byte stream again.
+    Writable {
+        /// The session.
+        session: SessionHandle,
+    },
+    /// No direct path was found in this attempt; the session goes on over the relay if there is one.
+    NotDirect {
+        /// The session.
+        session: SessionHandle,
+        /// Why, and how sure that is.
+        verdict: Verdict,
+        /// What the verdict rests on.
+        certainty: Certainty,
+    },
+    /// The session ended.
+    Closed {
+        /// The session.
+        session: SessionHandle,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Everything has been ended; the engine does nothing any more.
+    Stopped,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// The evidence admits nothing else.
+    Proved,
+    /// The evidence fits, and fits other causes too.
+    Consistent,
+    /// There is no evidence.
+    Unknown,
+}
+
+/// Why a registration was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OfflineReason {
+    /// The server did not answer.
+    Silence,
+    /// The connection to the server ended.
+    StreamClosed,
+    /// The server does not know the registration, as after its restart.
+    Reset,
+    /// The local interfaces changed.
+    Moved,
+}
+
+/// Why a registration cannot come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerRefusal {
+    /// The server's key differs from the one configured.
+    KeyDiffers,
+    /// The server speaks no version that this peer speaks.
+    UnsupportedVersion,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CloseReason {
+    /// This side closed it.
+    Local,
+    /// The other side closed it.
+    Remote,
+    /// The server or the other peer refused it.
+    Refused(Refusal),
+    /// No message that proves the other peer's key arrived, though answers did.
+    AuthenticationFailed,
+    /// No path to the other peer was found, and no relay is allowed or available.
+    NoPath(Verdict),
+    /// Every path went silent.
+    Lost,
+    /// A second session with the same peer took its place.
+    Superseded,
+    /// The server did not answer the request.
+    ServerSilent,
+}

@@ -1,0 +1,3 @@
+//! The peer's engine.
+pub mod api;
+pub use api::*;

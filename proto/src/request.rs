@@ -1,0 +1,237 @@
+//! Requests and answers (`spec/sessions.md`, "Requests").
+//!
+//! A request is repeated, sealed anew each time, until its answer comes. Its receiver remembers what it
+//! answered and answers a repeat alike, without acting again. On a stream nothing is repeated, but a
+//! request that stays unanswered is given up all the same.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::constants::{MAX_ANSWERS, MAX_REQUEST_RETRIES, MAX_REQUESTS, REQUEST_RETRY};
+use crate::time::{Duration, Instant};
+use crate::wire::message::{Reply, Request, RequestId};
+
+/// The requests of one sender under one key.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests<T> {
+    next: RequestId,
+    outstanding: BTreeMap<RequestId, Outstanding<T>>,
+    round_trip: Option<Duration>,
+}
+
+/// A request that was not answered yet. `T` is what its sender wants to remember with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outstanding<T> {
+    pub(crate) request: Request,
+    pub(crate) tag: T,
+    sent: Instant,
+    due: Instant,
+    wait: Duration,
+    repeats: u8,
+    repeated: bool,
+}
+
+/// What became due.
+#[derive(Clone, Debug)]
+pub(crate) enum Due<T> {
+    /// Send the request again.
+    Repeat(RequestId, Request, T),
+    /// It was repeated often enough.
+    GaveUp(Request, T),
+}
+
+impl<T: Clone> Requests<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: 0,
+            outstanding: BTreeMap::new(),
+            round_trip: None,
+        }
+    }
+
+    /// Enters a request that is sent at `now`; `None` when there are too many.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        request: Request,
+        tag: T,
+        stream: bool,
+    ) -> Option<RequestId> {
+        if self.outstanding.len() >= MAX_REQUESTS {
+            return None;
+        }
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        let first = self
+            .round_trip
+            .map_or(REQUEST_RETRY * 2, |smoothed| smoothed * 3 / 2)
+            .max(REQUEST_RETRY);
+        // On a stream the whole patience is spent in one wait.
+        let (wait, repeats) = if stream {
+            (
+                first * (1 << (MAX_REQUEST_RETRIES + 1)),
+                MAX_REQUEST_RETRIES,
+            )
+        } else {
+            (first, 0)
+        };
+        let entry = Outstanding {
+            request,
+            tag,
+            sent: now,
+            due: now + wait,
+            wait,
+            repeats,
+            repeated: false,
+        };
+        self.outstanding.insert(id, entry);
+        Some(id)
+    }
+
+    /// Takes the request that an answer belongs to.
+    pub(crate) fn answered(&mut self, now: Instant, id: RequestId) -> Option<Outstanding<T>> {
+        let entry = self.outstanding.remove(&id)?;
+        if !entry.repeated {
+            let sample = now - entry.sent;
+            self.round_trip = Some(
+                self.round_trip
+                    .map_or(sample, |smoothed| (smoothed * 7 + sample) / 8),
+            );
+        }
+        Some(entry)
+    }
+
+    /// The request that an answer would belong to.
+    pub(crate) fn get(&self, id: RequestId) -> Option<&Outstanding<T>> {
+        self.outstanding.get(&id)
+    }
+
+    /// Takes what is due at `now`, one at a time.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Due<T>> {
+        let (&id, entry) = self
+            .outstanding
+            .iter_mut()
+            .find(|(_, entry)| entry.due <= now)?;
+        if entry.repeats >= MAX_REQUEST_RETRIES {
+            let entry = self.outstanding.remove(&id)?;
+            return Some(Due::GaveUp(entry.request, entry.tag));
+        }
+        entry.repeats += 1;
+        entry.repeated = true;
+        entry.wait *= 2;
+        entry.due = now + entry.wait;
+        Some(Due::Repeat(id, entry.request.clone(), entry.tag.clone()))
+    }
+
+    /// The next moment at which [`due`](Self::due) has something.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.outstanding.values().map(|entry| entry.due).min()
+    }
+
+    /// Removes every request that `drop` names.
+    pub(crate) fn forget(&mut self, mut drop: impl FnMut(&Request, &T) -> bool) {
+        self.outstanding
+            .retain(|_, entry| !drop(&entry.request, &entry.tag));
+    }
+
+    /// Whether one of the outstanding requests is like that.
+    pub(crate) fn any(&self, mut like: impl FnMut(&Request, &T) -> bool) -> bool {
+        self.outstanding
+            .values()
+            .any(|entry| like(&entry.request, &entry.tag))
+    }
+
+    /// The smoothed round trip, once a request was answered without a repeat.
+    pub(crate) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+}
+
+/// What a receiver answered lately.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answers {
+    recent: VecDeque<(RequestId, Option<Reply>)>,
+}
+
+/// What is known of a request that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It is new and entered: act, then call [`Answers::answer`].
+    New,
+    /// It was acted on; the answer is not ready.
+    Pending,
+    /// Answer it alike.
+    Answered(Reply),
+}
+
+impl Answers {
+    /// Looks a request up and enters it if it is new.
+    pub(crate) fn enter(&mut self, id: RequestId) -> Seen {
+        match self.recent.iter().find(|(known, _)| *known == id) {
+            Some((_, Some(reply))) => Seen::Answered(reply.clone()),
+            Some((_, None)) => Seen::Pending,
+            None => {
+                if self.recent.len() >= MAX_ANSWERS {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back((id, None));
+                Seen::New
+            }
+        }
+    }
+
+    /// Remembers the answer to a request.
+    pub(crate) fn answer(&mut self, id: RequestId, reply: &Reply) {
+        if let Some(entry) = self.recent.iter_mut().find(|(known, _)| *known == id) {
+            entry.1 = Some(reply.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::control::{Acknowledge, Select};
+
+    #[test]
+    fn a_request_is_repeated_six_times_and_then_given_up() {
+        let mut requests: Requests<()> = Requests::new();
+        let id = requests
+            .begin(Instant::ZERO, Request::Select(Select {}), (), false)
+            .unwrap();
+        let mut repeats = 0;
+        loop {
+            let at = requests.deadline().unwrap();
+            assert!(
+                requests
+                    .due(Instant::from_micros(at.as_micros() - 1))
+                    .is_none()
+            );
+            match requests.due(at).unwrap() {
+                Due::Repeat(repeated, ..) => {
+                    assert_eq!(repeated, id);
+                    repeats += 1;
+                }
+                Due::GaveUp(..) => break,
+            }
+        }
+        assert_eq!(repeats, MAX_REQUEST_RETRIES);
+        assert!(requests.deadline().is_none());
+        assert!(requests.answered(Instant::ZERO, id).is_none());
+    }
+
+    #[test]
+    fn a_repeat_is_answered_alike_without_acting_again() {
+        let mut answers = Answers::default();
+        assert_eq!(answers.enter(7), Seen::New);
+        assert_eq!(answers.enter(7), Seen::Pending);
+        answers.answer(7, &Reply::Acknowledge(Acknowledge {}));
+        assert_eq!(
+            answers.enter(7),
+            Seen::Answered(Reply::Acknowledge(Acknowledge {}))
+        );
+        for id in 100..100 + MAX_ANSWERS as u32 {
+            answers.enter(id);
+        }
+        assert_eq!(answers.enter(7), Seen::New);
+    }
+}

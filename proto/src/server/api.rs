@@ -1,0 +1,197 @@
+//! What an operator says to a [`Server`](super::Server) and hears from it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use crate::endpoint::Endpoint;
+use crate::engine::{SocketId, StreamId, Transport};
+use crate::key::PeerId;
+use crate::noise::X25519;
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The server's X25519 private key.
+    pub secret: [u8; 32],
+    /// The main endpoints' port.
+    pub port: u16,
+    /// The alternate port, for behaviour discovery.
+    pub alternate_port: u16,
+    /// The endpoints that `Discovered` tells as alternates, at most 4.
+    pub alternates: Vec<Endpoint>,
+    /// IPv6 beside IPv4.
+    pub ipv6: bool,
+    /// Relay for peers that ask.
+    pub relay: bool,
+    /// This engine's number among those of the process, in the top octet of every index that it issues.
+    pub shard: u8,
+    /// A number that differs from the last start's, in the second octet of every index.
+    pub boot: u8,
+    /// Bounds of the tables; see [`Limits`].
+    pub limits: Limits,
+    /// The X25519 function.
+    pub x25519: Arc<dyn X25519>,
+}
+
+/// The bounds of a server's tables and rates, `spec/registries/limits.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Registrations in all.
+    pub registrations: usize,
+    /// Registrations per source address (IPv6: /64).
+    pub registrations_per_source: usize,
+    /// `Register`s a second per source address (IPv6: /64).
+    pub registers_per_second: u32,
+    /// Registrations that have not answered their nonce.
+    pub pending: usize,
+    /// Relay channels in all.
+    pub channels: usize,
+    /// Relay channels per peer.
+    pub channels_per_peer: usize,
+    /// Streams in all.
+    pub streams: usize,
+    /// Streams per source address (IPv6: /64).
+    pub streams_per_source: usize,
+    /// Handshakes a second above which a cookie is demanded.
+    pub cookie_above: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registrations: 1_048_576,
+            registrations_per_source: 64,
+            registers_per_second: 10,
+            pending: 4_096,
+            channels: 65_536,
+            channels_per_peer: 64,
+            streams: 16_384,
+            streams_per_source: 128,
+            cookie_above: 500,
+        }
+    }
+}
+
+/// What is asked of a [`Server`](super::Server).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerCommand<'a> {
+    /// A request for a peer of this engine that another engine received; see [`ServerEvent::Forward`].
+    Forwarded {
+        /// The octets of the event.
+        request: &'a [u8],
+    },
+    /// Tells every registered peer to go, closes streams, and ends.
+    Shutdown,
+}
+
+/// What a [`Server`](super::Server) tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerEvent<'a> {
+    /// A local port is open.
+    Listening {
+        /// The transport.
+        transport: Transport,
+        /// The socket.
+        socket: SocketId,
+        /// Its local endpoint.
+        local: Endpoint,
+    },
+    /// A local port could not be opened.
+    ListenFailed {
+        /// The transport.
+        transport: Transport,
+        /// The port that was asked for.
+        port: u16,
+        /// Why.
+        error: crate::engine::NetError,
+    },
+    /// A registration took effect.
+    Registered {
+        /// The peer.
+        peer: PeerId,
+        /// The transport.
+        transport: Transport,
+        /// The endpoint that was observed.
+        public: Endpoint,
+    },
+    /// A registration or its binding ended.
+    Unregistered {
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        reason: UnregisterReason,
+    },
+    /// Two peers were introduced.
+    Introduced {
+        /// Who asked.
+        initiator: PeerId,
+        /// Who was asked for.
+        responder: PeerId,
+        /// The session's transport.
+        transport: Transport,
+    },
+    /// A relay channel is in use.
+    RelayOpened {
+        /// One peer.
+        a: PeerId,
+        /// The other.
+        b: PeerId,
+    },
+    /// A relay channel ended after so many octets in both directions.
+    RelayClosed {
+        /// One peer.
+        a: PeerId,
+        /// The other.
+        b: PeerId,
+        /// Octets relayed.
+        octets: u64,
+    },
+    /// A request for a peer that this engine does not know, to be handed to the engine that may.
+    Forward {
+        /// The peer asked for.
+        to: PeerId,
+        /// What to hand over.
+        request: &'a [u8],
+    },
+    /// A datagram for another engine of the process, by the shard in its index.
+    Misdirected {
+        /// The shard.
+        shard: u8,
+        /// Where it came from.
+        remote: Endpoint,
+        /// The datagram.
+        payload: &'a [u8],
+    },
+    /// The engine has ended.
+    Stopped,
+}
+
+/// Why a registration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnregisterReason {
+    /// The peer said goodbye.
+    Goodbye,
+    /// It was not refreshed within its lifetime.
+    Expired,
+    /// Its connection ended and it has no other binding.
+    StreamClosed,
+    /// The same key registered anew.
+    Replaced,
+    /// The table was full and it was the least recently refreshed.
+    Evicted,
+}
+
+/// A stream of the server, for its snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerStream {
+    /// The stream.
+    pub stream: StreamId,
+    /// Its remote endpoint.
+    pub remote: Endpoint,
+    /// The peer bound to it.
+    pub peer: Option<PeerId>,
+}

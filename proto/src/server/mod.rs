@@ -1,0 +1,3 @@
+//! The server's engine.
+pub mod api;
+pub use api::*;
