@@ -24,15 +24,10 @@ pub(crate) fn decode<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<T
 }
 
 /// Decodes a body at the start of `octets` and returns what follows it.
-pub(crate) fn decode_prefix<T: DeserializeOwned + Serialize>(
-    octets: &[u8],
-) -> Result<(T, &[u8]), Discard> {
-    let (value, rest): (T, &[u8]) =
-        postcard::take_from_bytes(octets).map_err(|_| Discard::BodyMalformed)?;
+pub(crate) fn decode_prefix<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<(T, &[u8]), Discard> {
+    let (value, rest): (T, &[u8]) = postcard::take_from_bytes(octets).map_err(|_| Discard::BodyMalformed)?;
     let consumed = octets.len() - rest.len();
-    let comparison = Comparison {
-        expected: &octets[..consumed],
-    };
+    let comparison = Comparison { expected: &octets[..consumed] };
     match postcard::serialize_with_flavor(&value, comparison) {
         Ok(true) => Ok((value, rest)),
         Ok(false) | Err(_) => Err(Discard::BodyMalformed),
@@ -42,8 +37,7 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + Serialize>(
 /// Appends the encoding of `value`.
 pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     let before = core::mem::take(out);
-    *out =
-        postcard::to_extend(value, before).expect("bodies are finite tuples of encodable values");
+    *out = postcard::to_extend(value, before).expect("bodies are finite tuples of encodable values");
 }
 
 /// Takes the octets of an encoding one by one and compares.
@@ -161,11 +155,7 @@ mod tests {
             &[0xff, 0xff, 0x07, 0, 0, 0],
             &[],
         ] {
-            assert_eq!(
-                decode_prefix::<Sample>(invalid).unwrap_err(),
-                Discard::BodyMalformed,
-                "{invalid:02x?}"
-            );
+            assert_eq!(decode_prefix::<Sample>(invalid).unwrap_err(), Discard::BodyMalformed, "{invalid:02x?}");
         }
     }
 }
