@@ -1,0 +1,3 @@
+//! The integration tests of `proto`: one binary.
+
+mod registries;
