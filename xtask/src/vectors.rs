@@ -20,6 +20,8 @@ mod layout;
 mod messages;
 mod packets;
 mod payloads;
+#[path = "../../proto/tests/it/crypto.rs"]
+mod shared;
 mod streams;
 
 /// Makes the byte vectors of the specification.
@@ -153,7 +155,11 @@ impl Group {
     /// Adds an input that decodes to itself.
     fn canonical(&mut self, flag: &'static str, comment: impl Into<String>, octets: &[u8]) {
         let comment = comment.into();
-        assert_eq!(self.valid(flag, comment.clone(), octets), octets, "{comment}");
+        assert_eq!(
+            self.valid(flag, comment.clone(), octets),
+            octets,
+            "{comment}"
+        );
     }
 
     /// Adds an input that is discarded.
@@ -298,7 +304,11 @@ impl Census {
     fn count(&mut self, suite: &Suite) {
         for test in suite.groups.iter().flat_map(|group| &group.tests) {
             self.tests += 1;
-            self.prefixes += test.prefixes.iter().map(|(from, to, _)| to - from + 1).sum::<usize>();
+            self.prefixes += test
+                .prefixes
+                .iter()
+                .map(|(from, to, _)| to - from + 1)
+                .sum::<usize>();
             if let Some(error) = test.error.as_str() {
                 self.negative += 1;
                 *self.errors.entry(error.into()).or_default() += 1;

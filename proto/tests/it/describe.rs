@@ -210,8 +210,15 @@ pub(crate) fn decode(kind: &str, octets: &[u8]) -> Result<(Value, Vec<u8>), Disc
             while let Some(packet) = deframer.next(&mut rest)? {
                 found.push(hex(&packet));
             }
-            let pending = octets.len() - found.iter().map(|packet| packet.len() / 2 + 2).sum::<usize>();
-            Ok((json!({ "packets": found, "pending": pending }), octets.into()))
+            let pending = octets.len()
+                - found
+                    .iter()
+                    .map(|packet| packet.len() / 2 + 2)
+                    .sum::<usize>();
+            Ok((
+                json!({ "packets": found, "pending": pending }),
+                octets.into(),
+            ))
         }
         _ => panic!("no such kind of input: {kind}"),
     }

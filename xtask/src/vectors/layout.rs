@@ -99,10 +99,10 @@ impl Body {
     }
 
     pub(super) fn endpoints(self, name: &'static str, list: &[Endpoint], max: usize) -> Self {
-        list.iter().fold(
-            self.length(name, list.len(), max, 7),
-            |body, &endpoint| body.endpoint(name, endpoint),
-        )
+        list.iter()
+            .fold(self.length(name, list.len(), max, 7), |body, &endpoint| {
+                body.endpoint(name, endpoint)
+            })
     }
 
     fn marked(mut self, name: &'static str, field: Field, octets: &[u8]) -> Self {
@@ -151,7 +151,10 @@ impl Body {
         for length in 0..self.octets.len() {
             group.invalid(
                 "Truncated",
-                format!("{what}: {length} of {} octets of the body", self.octets.len()),
+                format!(
+                    "{what}: {length} of {} octets of the body",
+                    self.octets.len()
+                ),
                 Discard::BodyMalformed,
                 &frame(&self.octets[..length]),
             );
@@ -172,7 +175,11 @@ impl Mark {
         match self.field {
             Field::Integer { bits } => {
                 add("OverlongInteger", "zero in two octets", vec![0x80, 0]);
-                add("OverlongInteger", "one in three octets", vec![0x81, 0x80, 0]);
+                add(
+                    "OverlongInteger",
+                    "one in three octets",
+                    vec![0x81, 0x80, 0],
+                );
                 let longest = bits.div_ceil(7) as usize;
                 let mut beyond = vec![0xff; longest - 1];
                 beyond.push(1 << (bits % 7));
@@ -190,10 +197,22 @@ impl Mark {
                     octets
                 };
                 if element <= 7 {
-                    add("ListTooLong", "one element more than the maximum", filled(max + 1));
+                    add(
+                        "ListTooLong",
+                        "one element more than the maximum",
+                        filled(max + 1),
+                    );
                 }
-                add("ListTooLong", "268,435,455 elements", vec![0xff, 0xff, 0xff, 0x7f]);
-                add("OverlongInteger", "the length zero in two octets", vec![0x80, 0]);
+                add(
+                    "ListTooLong",
+                    "268,435,455 elements",
+                    vec![0xff, 0xff, 0xff, 0x7f],
+                );
+                add(
+                    "OverlongInteger",
+                    "the length zero in two octets",
+                    vec![0x80, 0],
+                );
                 add(
                     "OverlongInteger",
                     "the length one in seven octets",

@@ -58,7 +58,9 @@ fn bodies() -> Vec<Row> {
     let v4 = endpoint("155.99.25.11:62000");
     let v6 = endpoint("[2001:db8::7]:31000");
     let (alice, bob) = (key(1), key(2));
-    let full: Vec<Endpoint> = (1..=8).map(|n| endpoint(&format!("[2001:db8::{n}]:{n}"))).collect();
+    let full: Vec<Endpoint> = (1..=8)
+        .map(|n| endpoint(&format!("[2001:db8::{n}]:{n}")))
+        .collect();
     let check = |at| b().fixed(&NONCE).endpoint("observed", at);
     let empty = || vec![("no content", b())];
     let refresh = |private: &[Endpoint], policy, disclose, relay, moved| {
@@ -84,7 +86,9 @@ fn bodies() -> Vec<Row> {
             .integer("other_round_trip", 32, other)
     };
     let introduced = |candidates: &[Endpoint], id, own, other| {
-        let body = b().octet(1).endpoints("candidates", candidates, MAX_CANDIDATES);
+        let body = b()
+            .octet(1)
+            .endpoints("candidates", candidates, MAX_CANDIDATES);
         round_trips(channel(body, id), own, other)
     };
     let introduce = |candidates: &[Endpoint], id, message_1: &[u8]| {
@@ -94,8 +98,7 @@ fn bodies() -> Vec<Row> {
             .octet(1)
             .versions(&[1])
             .endpoints("candidates", candidates, MAX_CANDIDATES);
-        round_trips(channel(body, id), 0, 25)
-            .octet_list("message_1", message_1, MAX_MESSAGE_1)
+        round_trips(channel(body, id), 0, 25).octet_list("message_1", message_1, MAX_MESSAGE_1)
     };
     let answer = |message_2: &[u8]| b().octet_list("message_2", message_2, MAX_MESSAGE_2);
     let answered = |candidates: &[Endpoint], message_2: &[u8]| {
@@ -104,8 +107,16 @@ fn bodies() -> Vec<Row> {
             .octet_list("message_2", message_2, MAX_MESSAGE_2)
     };
     vec![
-        ("PathCheck", code::PATH_CHECK, vec![("IPv4", check(v4)), ("IPv6", check(v6))]),
-        ("PathReply", code::PATH_REPLY, vec![("IPv6", check(v6)), ("IPv4", check(v4))]),
+        (
+            "PathCheck",
+            code::PATH_CHECK,
+            vec![("IPv4", check(v4)), ("IPv6", check(v6))],
+        ),
+        (
+            "PathReply",
+            code::PATH_REPLY,
+            vec![("IPv6", check(v6)), ("IPv4", check(v4))],
+        ),
         ("Acknowledge", code::ACKNOWLEDGE, empty()),
         (
             "Refuse",
@@ -120,9 +131,15 @@ fn bodies() -> Vec<Row> {
             "Refresh",
             code::REFRESH,
             vec![
-                ("one private endpoint", refresh(&[endpoint("10.0.0.1:1234")], 2, true, true, false)),
+                (
+                    "one private endpoint",
+                    refresh(&[endpoint("10.0.0.1:1234")], 2, true, true, false),
+                ),
                 ("nothing to tell", refresh(&[], 0, false, false, true)),
-                ("the most private endpoints", refresh(&full[..4], 1, true, false, false)),
+                (
+                    "the most private endpoints",
+                    refresh(&full[..4], 1, true, false, false),
+                ),
                 ("GREASE policy", refresh(&[], 138, false, false, false)),
             ],
         ),
@@ -130,9 +147,24 @@ fn bodies() -> Vec<Row> {
             "Refreshed",
             code::REFRESHED,
             vec![
-                ("120 s and 25 s", b().integer("lifetime", 16, 120).integer("interval", 16, 25).endpoint("observed", v4)),
-                ("the largest numbers", b().integer("lifetime", 16, 0xffff).integer("interval", 16, 0xffff).endpoint("observed", v6)),
-                ("128 takes two octets", b().integer("lifetime", 16, 128).integer("interval", 16, 127).endpoint("observed", v4)),
+                (
+                    "120 s and 25 s",
+                    b().integer("lifetime", 16, 120)
+                        .integer("interval", 16, 25)
+                        .endpoint("observed", v4),
+                ),
+                (
+                    "the largest numbers",
+                    b().integer("lifetime", 16, 0xffff)
+                        .integer("interval", 16, 0xffff)
+                        .endpoint("observed", v6),
+                ),
+                (
+                    "128 takes two octets",
+                    b().integer("lifetime", 16, 128)
+                        .integer("interval", 16, 127)
+                        .endpoint("observed", v4),
+                ),
             ],
         ),
         ("Unregister", code::UNREGISTER, empty()),
@@ -142,27 +174,45 @@ fn bodies() -> Vec<Row> {
             code::CONNECT,
             vec![
                 ("a short message 1", connect(&[1], &[0x11, 0x12, 0x13])),
-                ("the longest message 1", connect(&[1], &[0x11; MAX_MESSAGE_1])),
+                (
+                    "the longest message 1",
+                    connect(&[1], &[0x11; MAX_MESSAGE_1]),
+                ),
                 ("no versions and an empty message 1", connect(&[], &[])),
-                ("eight versions, some GREASE", connect(&[1, 0x0a, 0x1a, 4, 5, 6, 7, 8], &[0x11])),
+                (
+                    "eight versions, some GREASE",
+                    connect(&[1, 0x0a, 0x1a, 4, 5, 6, 7, 8], &[0x11]),
+                ),
             ],
         ),
         (
             "Introduced",
             code::INTRODUCED,
             vec![
-                ("one candidate and a channel", introduced(&[endpoint("138.76.29.7:31000")], Some(CHANNEL), 1, 2)),
+                (
+                    "one candidate and a channel",
+                    introduced(&[endpoint("138.76.29.7:31000")], Some(CHANNEL), 1, 2),
+                ),
                 ("neither candidate nor channel", introduced(&[], None, 0, 0)),
-                ("the most candidates, long round trips", introduced(&full, Some(CHANNEL), 0xffff_ffff, 200_000)),
+                (
+                    "the most candidates, long round trips",
+                    introduced(&full, Some(CHANNEL), 0xffff_ffff, 200_000),
+                ),
             ],
         ),
         (
             "Introduce",
             code::INTRODUCE,
             vec![
-                ("one candidate and a channel", introduce(&[v4], Some(CHANNEL), &[0x11, 0x12])),
+                (
+                    "one candidate and a channel",
+                    introduce(&[v4], Some(CHANNEL), &[0x11, 0x12]),
+                ),
                 ("neither candidate nor channel", introduce(&[], None, &[])),
-                ("the most candidates and the longest message 1", introduce(&full, Some(CHANNEL), &[0x11; MAX_MESSAGE_1])),
+                (
+                    "the most candidates and the longest message 1",
+                    introduce(&full, Some(CHANNEL), &[0x11; MAX_MESSAGE_1]),
+                ),
             ],
         ),
         (
@@ -178,7 +228,10 @@ fn bodies() -> Vec<Row> {
             "Answered",
             code::ANSWERED,
             vec![
-                ("one candidate", answered(&[endpoint("138.76.29.7:31000")], &[0x21, 0x22])),
+                (
+                    "one candidate",
+                    answered(&[endpoint("138.76.29.7:31000")], &[0x21, 0x22]),
+                ),
                 ("the most of all", answered(&full, &[0x21; MAX_MESSAGE_2])),
             ],
         ),
@@ -198,9 +251,17 @@ fn bodies() -> Vec<Row> {
                 ("TCP", b().fixed(&SESSION).key("peer", &alice).octet(2)),
             ],
         ),
-        ("RelayOpened", code::RELAY_OPENED, vec![("a channel", b().fixed(&CHANNEL))]),
+        (
+            "RelayOpened",
+            code::RELAY_OPENED,
+            vec![("a channel", b().fixed(&CHANNEL))],
+        ),
         ("Select", code::SELECT, empty()),
-        ("Attempt", code::ATTEMPT, vec![("the second", b().octet(2)), ("the last", b().octet(255))]),
+        (
+            "Attempt",
+            code::ATTEMPT,
+            vec![("the second", b().octet(2)), ("the last", b().octet(255))],
+        ),
         ("Close", code::CLOSE, empty()),
         (
             "Finish",
@@ -218,11 +279,17 @@ fn control(name: &'static str, code: u8, bodies: &[(&str, Body)]) -> Group {
     let mut group = Group::new("Messages", name);
     let frame = |body: &[u8]| controlled(code, body);
     for (comment, body) in bodies {
-        let flag = if ["most", "longest", "eight"].iter().any(|word| comment.contains(word)) {
+        let flag = if ["most", "longest", "eight"]
+            .iter()
+            .any(|word| comment.contains(word))
+        {
             "BoundaryList"
         } else if comment.contains("GREASE") {
             "Grease"
-        } else if ["no registry", "private code"].iter().any(|word| comment.contains(word)) {
+        } else if ["no registry", "private code"]
+            .iter()
+            .any(|word| comment.contains(word))
+        {
             "CodeOpen"
         } else {
             "Ordinary"
@@ -310,10 +377,17 @@ fn datagram() -> Group {
 fn data() -> Group {
     let mut group = Group::new("Messages", "Data");
     let frame = |offset: u64, octets: &[u8]| {
-        framed(code::DATA, &[offset.to_be_bytes().as_slice(), octets].concat())
+        framed(
+            code::DATA,
+            &[offset.to_be_bytes().as_slice(), octets].concat(),
+        )
     };
     group.canonical("Minimal", "an offset and no octets", &frame(0, &[]));
-    group.canonical("Ordinary", "five octets at 2^53 plus 1", &frame((1 << 53) + 1, b"hello"));
+    group.canonical(
+        "Ordinary",
+        "five octets at 2^53 plus 1",
+        &frame((1 << 53) + 1, b"hello"),
+    );
     group.canonical("Ordinary", "the largest offset", &frame(u64::MAX, b"x"));
     group.canonical(
         "BoundarySize",
@@ -334,11 +408,14 @@ fn data() -> Group {
 fn ack() -> Group {
     let mut group = Group::new("Messages", "Ack");
     let frame = |body: &[u8]| framed(code::ACK, body);
-    let body = Body::default().integer("next", 64, 5).integer("window", 32, 100);
+    let body = Body::default()
+        .integer("next", 64, 5)
+        .integer("window", 32, 100);
     group.canonical("Ordinary", "next 5, window 100", &frame(&body.octets));
-    let largest = Body::default()
-        .integer("next", 64, u64::MAX)
-        .integer("window", 32, u64::from(u32::MAX));
+    let largest =
+        Body::default()
+            .integer("next", 64, u64::MAX)
+            .integer("window", 32, u64::from(u32::MAX));
     group.canonical("Ordinary", "the largest numbers", &frame(&largest.octets));
     body.cut_short(&mut group, "Ack", frame);
     largest.cut_short(&mut group, "Ack with the largest numbers", frame);
@@ -363,30 +440,67 @@ fn extensions() -> Group {
     };
     for (flag, comment, octets) in [
         ("Ordinary", "padding of no octets", extension(0x8001, &[])),
-        ("Ordinary", "padding of 40 octets", extension(0x8001, &[0; 40])),
-        ("Ordinary", "padding need not be zeros", extension(0x8001, &[1, 2, 3])),
-        ("IgnorableExtension", "the smallest ignorable type", extension(0x8000, &[1])),
-        ("IgnorableExtension", "the largest type, which is private", extension(0xffff, &[1])),
+        (
+            "Ordinary",
+            "padding of 40 octets",
+            extension(0x8001, &[0; 40]),
+        ),
+        (
+            "Ordinary",
+            "padding need not be zeros",
+            extension(0x8001, &[1, 2, 3]),
+        ),
+        (
+            "IgnorableExtension",
+            "the smallest ignorable type",
+            extension(0x8000, &[1]),
+        ),
+        (
+            "IgnorableExtension",
+            "the largest type, which is private",
+            extension(0xffff, &[1]),
+        ),
         (
             "Grease",
             "padding and two GREASE types, ascending",
-            [extension(0x8001, &[0]), extension(0x8a8a, &[]), extension(0x9a9a, &[7; 9])].concat(),
+            [
+                extension(0x8001, &[0]),
+                extension(0x8a8a, &[]),
+                extension(0x9a9a, &[7; 9]),
+            ]
+            .concat(),
         ),
-        ("BoundaryList", "the most extensions", ignorable(MAX_EXTENSIONS)),
+        (
+            "BoundaryList",
+            "the most extensions",
+            ignorable(MAX_EXTENSIONS),
+        ),
     ] {
         group.valid(flag, comment, &frame(&octets));
     }
     for (flag, comment, octets) in [
         ("Trailing", "two octets", vec![0x80, 0x01]),
         ("Trailing", "three octets", vec![0x80, 0x01, 0]),
-        ("ExtensionOverrun", "a value of two octets, one follows", vec![0x80, 0x01, 0, 2, 0]),
-        ("ExtensionOverrun", "a value of 65,535 octets, none follows", vec![0x80, 0x01, 0xff, 0xff]),
+        (
+            "ExtensionOverrun",
+            "a value of two octets, one follows",
+            vec![0x80, 0x01, 0, 2, 0],
+        ),
+        (
+            "ExtensionOverrun",
+            "a value of 65,535 octets, none follows",
+            vec![0x80, 0x01, 0xff, 0xff],
+        ),
         (
             "ExtensionOverrun",
             "the second one is cut short",
             [extension(0x8001, &[]), vec![0x80, 0x02, 0, 1]].concat(),
         ),
-        ("Trailing", "one octet behind an extension", [extension(0x8001, &[]), vec![0]].concat()),
+        (
+            "Trailing",
+            "one octet behind an extension",
+            [extension(0x8001, &[]), vec![0]].concat(),
+        ),
         (
             "DuplicateExtension",
             "padding twice",
@@ -407,7 +521,11 @@ fn extensions() -> Group {
             "one that must be understood behind one that need not be",
             [extension(0x8001, &[]), extension(0x0001, &[])].concat(),
         ),
-        ("ListTooLong", "one extension more than the maximum", ignorable(MAX_EXTENSIONS + 1)),
+        (
+            "ListTooLong",
+            "one extension more than the maximum",
+            ignorable(MAX_EXTENSIONS + 1),
+        ),
         (
             "ExtensionOverrun",
             "an unknown one that must be understood, cut short: its structure is looked at first",
@@ -445,14 +563,18 @@ fn sequences() -> Group {
         "an answer and a datagram",
         &[acknowledge.clone(), datagram.clone()].concat(),
     );
-    group.canonical(
-        "Ordinary",
-        "forty datagrams",
-        &datagram.repeat(40),
-    );
+    group.canonical("Ordinary", "forty datagrams", &datagram.repeat(40));
     for code in [0x80, 0x8a, 0x9a, 0xef, 0xf0, 0xff] {
-        let flag = if matches!(code, 0x8a | 0x9a) { "Grease" } else { "MessageUnknown" };
-        group.valid(flag, format!("code 0x{code:02x} is skipped"), &framed(code, &[1, 2, 3]));
+        let flag = if matches!(code, 0x8a | 0x9a) {
+            "Grease"
+        } else {
+            "MessageUnknown"
+        };
+        group.valid(
+            flag,
+            format!("code 0x{code:02x} is skipped"),
+            &framed(code, &[1, 2, 3]),
+        );
     }
     group.valid(
         "MessageUnknown",

@@ -128,15 +128,32 @@ fn discover() -> Group {
     let ordinary = body(&[1], 0);
     let valid = frame(&ordinary.octets);
     group.canonical("Ordinary", "version 1", &valid);
-    group.canonical("Grease", "version 1 and GREASE", &frame(&body(&[1, 0x0a], 0).octets));
+    group.canonical(
+        "Grease",
+        "version 1 and GREASE",
+        &frame(&body(&[1, 0x0a], 0).octets),
+    );
     group.canonical(
         "BoundaryList",
         "the most versions, from the other address and port",
         &frame(&body(&[1, 2, 3, 4, 5, 6, 7, 8], 3).octets),
     );
-    group.canonical("Ordinary", "from the other port", &frame(&body(&[1], 1).octets));
-    group.canonical("Ordinary", "from the other address", &frame(&body(&[1], 2).octets));
-    group.invalid("EmptyList", "no version", Discard::BodyMalformed, &frame(&body(&[], 0).octets));
+    group.canonical(
+        "Ordinary",
+        "from the other port",
+        &frame(&body(&[1], 1).octets),
+    );
+    group.canonical(
+        "Ordinary",
+        "from the other address",
+        &frame(&body(&[1], 2).octets),
+    );
+    group.invalid(
+        "EmptyList",
+        "no version",
+        Discard::BodyMalformed,
+        &frame(&body(&[], 0).octets),
+    );
     for reply_from in [4, 7, 0x80, 0xff] {
         group.invalid(
             "ReplyFromOutOfRange",
@@ -181,10 +198,19 @@ fn discovered() -> Group {
             .fold(body, |body, &octet| body.key("keys", &key(octet)))
             .fixed(&COOKIE)
     };
-    let ordinary = body(&[1], "155.99.25.11:62000", &[endpoint("18.181.0.31:4654")], &[3]);
+    let ordinary = body(
+        &[1],
+        "155.99.25.11:62000",
+        &[endpoint("18.181.0.31:4654")],
+        &[3],
+    );
     let valid = frame(&ordinary.octets);
     group.canonical("Ordinary", "IPv4, one alternate", &valid);
-    group.canonical("Minimal", "no alternate", &frame(&body(&[1], "192.0.2.1:1", &[], &[3]).octets));
+    group.canonical(
+        "Minimal",
+        "no alternate",
+        &frame(&body(&[1], "192.0.2.1:1", &[], &[3]).octets),
+    );
     group.canonical(
         "Ordinary",
         "IPv6, two keys",
@@ -255,12 +281,23 @@ fn discovered() -> Group {
         );
     }
     let long = |size: usize| {
-        let value = u16::try_from(size - valid.len() - 4).unwrap_or(0).to_be_bytes();
+        let value = u16::try_from(size - valid.len() - 4)
+            .unwrap_or(0)
+            .to_be_bytes();
         padded([valid.as_slice(), &[0x80, 0x01], &value].concat(), size)
     };
-    group.valid("BoundarySize", "padded to the most octets", &long(DISCOVER_SIZE));
+    group.valid(
+        "BoundarySize",
+        "padded to the most octets",
+        &long(DISCOVER_SIZE),
+    );
     for size in [DISCOVER_SIZE + 1, MAX_PACKET] {
-        group.invalid("SizeWrong", format!("{size} octets"), Discard::TooLong, &long(size));
+        group.invalid(
+            "SizeWrong",
+            format!("{size} octets"),
+            Discard::TooLong,
+            &long(size),
+        );
     }
     versions(&mut group, &valid);
     magic(&mut group, &valid);
@@ -275,14 +312,28 @@ fn counted(octets: &[u8]) -> Vec<u8> {
 fn register() -> Group {
     let mut group = Group::new("Packet", "Register");
     let with = |cookie: [u8; 16], message_1: &[u8]| {
-        let head = [&[0x06, 1, 0, 0], INDEX.as_slice(), &cookie, &counted(message_1)].concat();
+        let head = [
+            &[0x06, 1, 0, 0],
+            INDEX.as_slice(),
+            &cookie,
+            &counted(message_1),
+        ]
+        .concat();
         padded(head, REGISTER_SIZE)
     };
     let valid = with(COOKIE, &[0x11; 96]);
     group.canonical("Ordinary", "with a cookie", &valid);
     group.canonical("Ordinary", "without a cookie", &with([0; 16], &[0x11; 96]));
-    group.canonical("Minimal", "an empty message 1, which no handshake accepts", &with(COOKIE, &[]));
-    group.canonical("BoundarySize", "message 1 up to the end", &with(COOKIE, &[0x11; 230]));
+    group.canonical(
+        "Minimal",
+        "an empty message 1, which no handshake accepts",
+        &with(COOKIE, &[]),
+    );
+    group.canonical(
+        "BoundarySize",
+        "message 1 up to the end",
+        &with(COOKIE, &[0x11; 230]),
+    );
     one_size(&mut group, &valid, &[4, 8, 24, 26, 122]);
     versions(&mut group, &valid);
     reserved(&mut group, &valid);
@@ -313,13 +364,27 @@ fn register() -> Group {
 fn registered() -> Group {
     let mut group = Group::new("Packet", "Registered");
     let with = |message_2: &[u8], sealed: &[u8]| {
-        [&[0x07, 1, 0, 0], INDEX.as_slice(), &counted(message_2), sealed].concat()
+        [
+            &[0x07, 1, 0, 0],
+            INDEX.as_slice(),
+            &counted(message_2),
+            sealed,
+        ]
+        .concat()
     };
     let sealed = [&[0x0a, 1, 0, 0, 1, 2, 3, 4], [0; 8].as_slice(), &[0x55; 38]].concat();
     let valid = with(&[0x22; 68], &sealed);
     group.canonical("Ordinary", "message 2 and a sealed packet", &valid);
-    group.canonical("Minimal", "nothing in it, which no peer accepts", &with(&[], &[]));
-    group.canonical("BoundarySize", "the most octets", &with(&[0x22; 68], &[0x55; MAX_REGISTERED - 78]));
+    group.canonical(
+        "Minimal",
+        "nothing in it, which no peer accepts",
+        &with(&[], &[]),
+    );
+    group.canonical(
+        "BoundarySize",
+        "the most octets",
+        &with(&[0x22; 68], &[0x55; MAX_REGISTERED - 78]),
+    );
     for size in [MAX_REGISTERED + 1, MAX_PACKET] {
         group.invalid(
             "SizeWrong",
@@ -329,7 +394,12 @@ fn registered() -> Group {
         );
     }
     for length in 2..10 {
-        group.invalid("SizeWrong", format!("{length} octets"), Discard::TooShort, &valid[..length]);
+        group.invalid(
+            "SizeWrong",
+            format!("{length} octets"),
+            Discard::TooShort,
+            &valid[..length],
+        );
     }
     for (at, value) in [(9, 200), (8, 1)] {
         group.invalid(
@@ -362,8 +432,16 @@ fn punch_reply() -> Group {
     };
     let valid = with(&[0x22; 60], &[0x55; 70]);
     group.canonical("Ordinary", "message 2 and a sealed packet", &valid);
-    group.canonical("Minimal", "nothing in it, which no peer accepts", &with(&[], &[]));
-    group.canonical("BoundarySize", "the most octets", &with(&[0x22; 140], &[0x55; PUNCH_SIZE - 152]));
+    group.canonical(
+        "Minimal",
+        "nothing in it, which no peer accepts",
+        &with(&[], &[]),
+    );
+    group.canonical(
+        "BoundarySize",
+        "the most octets",
+        &with(&[0x22; 140], &[0x55; PUNCH_SIZE - 152]),
+    );
     for size in [PUNCH_SIZE + 1, MAX_PACKET] {
         group.invalid(
             "SizeWrong",
@@ -373,7 +451,12 @@ fn punch_reply() -> Group {
         );
     }
     for length in 2..12 {
-        group.invalid("SizeWrong", format!("{length} octets"), Discard::TooShort, &valid[..length]);
+        group.invalid(
+            "SizeWrong",
+            format!("{length} octets"),
+            Discard::TooShort,
+            &valid[..length],
+        );
     }
     for (at, value) in [(11, 131), (10, 1)] {
         group.invalid(
@@ -396,12 +479,26 @@ fn sealed() -> Group {
     let valid = with((2 << 48) + 5, 30);
     group.canonical("Ordinary", "path 2, packet 5", &valid);
     group.canonical("Minimal", "a tag and nothing else", &with(0, 16));
-    group.canonical("BoundarySize", "the longest packet", &with(u64::MAX, MAX_PACKET - 16));
+    group.canonical(
+        "BoundarySize",
+        "the longest packet",
+        &with(u64::MAX, MAX_PACKET - 16),
+    );
     for length in 2..16 {
-        group.invalid("SizeWrong", format!("{length} octets"), Discard::TooShort, &valid[..length]);
+        group.invalid(
+            "SizeWrong",
+            format!("{length} octets"),
+            Discard::TooShort,
+            &valid[..length],
+        );
     }
     for length in [16, 17, 24, 31] {
-        group.invalid("SizeWrong", format!("{length} octets: no tag"), Discard::TooShort, &valid[..length]);
+        group.invalid(
+            "SizeWrong",
+            format!("{length} octets: no tag"),
+            Discard::TooShort,
+            &valid[..length],
+        );
     }
     group.invalid(
         "ReservedNotZero",
@@ -416,17 +513,25 @@ fn sealed() -> Group {
 
 fn relayed() -> Group {
     let mut group = Group::new("Packet", "Relayed");
-    let with = |length: usize| {
-        [&[0x0b, 1], [0xc0; 8].as_slice(), &vec![0x0a; length]].concat()
-    };
+    let with = |length: usize| [&[0x0b, 1], [0xc0; 8].as_slice(), &vec![0x0a; length]].concat();
     group.canonical("Ordinary", "32 octets", &with(32));
     group.canonical("Minimal", "one octet", &with(1));
     group.canonical("BoundarySize", "the longest packet", &with(MAX_PACKET - 10));
     let valid = with(1);
     for length in 2..11 {
-        group.invalid("SizeWrong", format!("{length} octets"), Discard::TooShort, &valid[..length]);
+        group.invalid(
+            "SizeWrong",
+            format!("{length} octets"),
+            Discard::TooShort,
+            &valid[..length],
+        );
     }
-    group.invalid("SizeWrong", "one octet too many", Discard::TooLong, &with(MAX_PACKET - 9));
+    group.invalid(
+        "SizeWrong",
+        "one octet too many",
+        Discard::TooLong,
+        &with(MAX_PACKET - 9),
+    );
     versions(&mut group, &valid);
     group
 }
@@ -444,8 +549,18 @@ fn reset() -> Group {
 fn any() -> Group {
     let mut group = Group::new("Packet", "any kind");
     group.invalid("SizeWrong", "no octet", Discard::TooShort, &[]);
-    group.invalid("SizeWrong", "a kind without a version", Discard::TooShort, &[0x0a]);
-    group.invalid("SizeWrong", "an unknown kind without a version", Discard::TooShort, &[0xff]);
+    group.invalid(
+        "SizeWrong",
+        "a kind without a version",
+        Discard::TooShort,
+        &[0x0a],
+    );
+    group.invalid(
+        "SizeWrong",
+        "an unknown kind without a version",
+        Discard::TooShort,
+        &[0xff],
+    );
     for kind in 0x04..=0x0c {
         let version = u8::from(kind > 0x05);
         group.invalid(
@@ -473,7 +588,11 @@ fn any() -> Group {
         (0x80, "RTP"),
         (0xff, "the last"),
     ] {
-        let flag = if kind == 0x0f { "Grease" } else { "KindUnknown" };
+        let flag = if kind == 0x0f {
+            "Grease"
+        } else {
+            "KindUnknown"
+        };
         group.invalid(
             flag,
             format!("kind 0x{kind:02x}: {comment}"),
@@ -493,9 +612,17 @@ fn any() -> Group {
 pub(super) fn keys() -> Suite {
     let mut group = Group::new("Key", "public keys");
     for octet in 1..=4 {
-        group.canonical("Ordinary", format!("of the secret {octet:02x} repeated"), key(octet).as_octets());
+        group.canonical(
+            "Ordinary",
+            format!("of the secret {octet:02x} repeated"),
+            key(octet).as_octets(),
+        );
     }
-    group.canonical("Minimal", "two, which is on the twist", &padded(vec![2], 32));
+    group.canonical(
+        "Minimal",
+        "two, which is on the twist",
+        &padded(vec![2], 32),
+    );
     let mut largest = not_canonical()[0].1;
     largest[0] -= 2;
     group.canonical("BoundarySize", "the largest key", &largest);

@@ -8,7 +8,9 @@ use super::{Group, Suite};
 
 pub(super) fn suite() -> Suite {
     let private = [endpoint("10.0.0.1:1234"), endpoint("[fd00::1]:1234")];
-    let full: Vec<_> = (1..=4).map(|n| endpoint(&format!("[fd00::{n}]:1234"))).collect();
+    let full: Vec<_> = (1..=4)
+        .map(|n| endpoint(&format!("[fd00::{n}]:1234")))
+        .collect();
     let welcome = Body::default().fixed(&[0, 1, 2, 3]).fixed(&[0x77; 16]);
     let offer = |versions: &[u8], private: &[_], mapping| {
         Body::default()
@@ -30,10 +32,22 @@ pub(super) fn suite() -> Suite {
             group(
                 "Offer",
                 &[
-                    ("Ordinary", "two private endpoints", offer(&[1], &private, 1)),
+                    (
+                        "Ordinary",
+                        "two private endpoints",
+                        offer(&[1], &private, 1),
+                    ),
                     ("Minimal", "nothing to tell", offer(&[], &[], 0)),
-                    ("BoundaryList", "the most of all", offer(&[1, 2, 3, 4, 5, 6, 7, 8], &full, 2)),
-                    ("Grease", "GREASE version and mapping", offer(&[1, 0x0a], &[], 138)),
+                    (
+                        "BoundaryList",
+                        "the most of all",
+                        offer(&[1, 2, 3, 4, 5, 6, 7, 8], &full, 2),
+                    ),
+                    (
+                        "Grease",
+                        "GREASE version and mapping",
+                        offer(&[1, 0x0a], &[], 138),
+                    ),
                 ],
             ),
             group(
@@ -41,8 +55,16 @@ pub(super) fn suite() -> Suite {
                 &[
                     ("Ordinary", "two private endpoints", acceptance(&private, 2)),
                     ("Minimal", "nothing to tell", acceptance(&[], 0)),
-                    ("BoundaryList", "the most private endpoints", acceptance(&full, 1)),
-                    ("CodeOpen", "a mapping that no registry assigns", acceptance(&[], 9)),
+                    (
+                        "BoundaryList",
+                        "the most private endpoints",
+                        acceptance(&full, 1),
+                    ),
+                    (
+                        "CodeOpen",
+                        "a mapping that no registry assigns",
+                        acceptance(&[], 9),
+                    ),
                 ],
             ),
         ],
