@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// A value of this type is canonical (below 2^255-19) and no point of small order, so that one key has
 /// one name and no name belongs to everybody (`spec/terms.md`, "Keys"; `spec/registries/weak-keys.csv`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; 32]);
 
 /// The public key of a peer.
@@ -89,6 +88,12 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let octets = base32().decode(text.as_bytes()).map_err(|_| KeyError::Spelling)?;
         Self::new(octets.try_into().map_err(|_| KeyError::Spelling)?)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 

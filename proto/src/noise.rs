@@ -67,7 +67,7 @@ pub struct HandshakeError;
 
 /// Which handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub enum Pattern {
     /// Peer to server: the initiator's key travels encrypted in message 1.
     Ik,
     /// Peer to peer: both keys are known, none travels.
@@ -76,41 +76,51 @@ pub(crate) enum Pattern {
 
 /// One side's view of one handshake.
 #[derive(Clone, Copy)]
-pub(crate) struct Handshake<'a> {
-    pub(crate) pattern: Pattern,
-    pub(crate) x25519: &'a Arc<dyn X25519>,
-    pub(crate) secret: &'a [u8; 32],
+pub struct Handshake<'a> {
+    /// Which handshake.
+    pub pattern: Pattern,
+    /// The X25519 function.
+    pub x25519: &'a Arc<dyn X25519>,
+    /// This side's private key.
+    pub secret: &'a [u8; 32],
     /// The other side's key; unknown to an IK responder.
-    pub(crate) remote: Option<&'a PublicKey>,
-    pub(crate) prologue: &'a [u8],
+    pub remote: Option<&'a PublicKey>,
+    /// What both sides must agree on beforehand (`spec/security.md`, "Prologues").
+    pub prologue: &'a [u8],
 }
 
 /// What an initiator keeps between the two messages.
 #[derive(Clone)]
-pub(crate) struct Recipe {
+pub struct Recipe {
     ephemeral: [u8; 32],
     payload: Vec<u8>,
 }
 
 /// What a responder reads in message 1.
-pub(crate) struct Received {
+pub struct Received {
     state: snow::HandshakeState,
     /// The initiator's key.
-    pub(crate) remote: PublicKey,
+    pub remote: PublicKey,
     /// The payload of message 1.
-    pub(crate) payload: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
 impl Handshake<'_> {
     /// Writes message 1.
-    pub(crate) fn initiate(self, ephemeral: [u8; 32], payload: &[u8]) -> Result<(Vec<u8>, Recipe), HandshakeError> {
+    ///
+    /// # Errors
+    /// A shared secret was zero.
+    pub fn initiate(self, ephemeral: [u8; 32], payload: &[u8]) -> Result<(Vec<u8>, Recipe), HandshakeError> {
         let recipe = Recipe { ephemeral, payload: payload.into() };
         let (message, _) = self.message_1(&recipe)?;
         Ok((message, recipe))
     }
 
     /// Reads message 2: its payload, and the keys.
-    pub(crate) fn finish(self, recipe: &Recipe, message_2: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
+    ///
+    /// # Errors
+    /// The message does not verify.
+    pub fn finish(self, recipe: &Recipe, message_2: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
         let (_, mut state) = self.message_1(recipe)?;
         let mut payload = vec![0; message_2.len()];
         let length = state.read_message(message_2, &mut payload).map_err(|_| HandshakeError)?;
@@ -120,7 +130,10 @@ impl Handshake<'_> {
     }
 
     /// Reads message 1 as the responder whose ephemeral secret is `ephemeral`.
-    pub(crate) fn receive(self, ephemeral: [u8; 32], message_1: &[u8]) -> Result<Received, HandshakeError> {
+    ///
+    /// # Errors
+    /// The message does not verify.
+    pub fn receive(self, ephemeral: [u8; 32], message_1: &[u8]) -> Result<Received, HandshakeError> {
         let mut state = self.builder(ephemeral)?.build_responder().map_err(|_| HandshakeError)?;
         let mut payload = vec![0; message_1.len()];
         let length = state.read_message(message_1, &mut payload).map_err(|_| HandshakeError)?;
@@ -159,7 +172,10 @@ impl Handshake<'_> {
 
 impl Received {
     /// Writes message 2 with `payload`; the keys are the responder's.
-    pub(crate) fn respond(mut self, payload: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
+    ///
+    /// # Errors
+    /// A shared secret was zero.
+    pub fn respond(mut self, payload: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
         let mut message = vec![0; payload.len() + OVERHEAD];
         let length = self.state.write_message(payload, &mut message).map_err(|_| HandshakeError)?;
         message.truncate(length);

@@ -22,8 +22,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use super::code::packet;
-use super::codec::{decode, decode_prefix, encode};
-use super::{List, Versions, exactly, padding, take};
+use super::codec::{decode_prefix, encode};
+use super::{List, Versions, exactly, extension, padding, take};
 use crate::constants::{DISCOVER_SIZE, MAX_ALTERNATES, MAX_SERVER_KEYS};
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
@@ -112,16 +112,19 @@ impl Discovered {
             return Err(Discard::TooLong);
         }
         let transaction = head(&mut rest)?;
-        let body = decode::<DiscoveredBody>(rest)?;
+        let (body, rest) = decode_prefix::<DiscoveredBody>(rest)?;
         if body.versions.is_empty() || body.keys.is_empty() {
             return Err(Discard::BodyMalformed);
         }
         let unmask = |masked: &Masked| masked.unmask(&transaction);
+        let observed = unmask(&body.observed)?;
+        let alternates: Vec<_> = body.alternates.iter().map(unmask).collect::<Result<_, _>>()?;
+        extension::check(rest)?;
         Ok(Self {
             transaction,
             versions: body.versions,
-            observed: unmask(&body.observed)?,
-            alternates: List::from_first(body.alternates.iter().map(unmask).collect::<Result<Vec<_>, _>>()?),
+            observed,
+            alternates: List::from_first(alternates),
             keys: body.keys,
             cookie: body.cookie,
         })
