@@ -48,6 +48,22 @@ impl<T: Clone> Requests<T> {
         }
     }
 
+    /// Continues after requests that were sent before there was a table: `next` is the first free id.
+    pub(crate) const fn resume(next: RequestId, round_trip: Option<Duration>) -> Self {
+        Self {
+            next,
+            outstanding: BTreeMap::new(),
+            round_trip,
+        }
+    }
+
+    /// Takes an id for a request that its sender repeats by its own rules, or not at all.
+    pub(crate) const fn reserve(&mut self) -> RequestId {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        id
+    }
+
     /// Enters a request that is sent at `now`; `None` when there are too many.
     pub(crate) fn begin(
         &mut self,
@@ -59,8 +75,7 @@ impl<T: Clone> Requests<T> {
         if self.outstanding.len() >= MAX_REQUESTS {
             return None;
         }
-        let id = self.next;
-        self.next = self.next.wrapping_add(1);
+        let id = self.reserve();
         let first = self
             .round_trip
             .map_or(REQUEST_RETRY * 2, |smoothed| smoothed * 3 / 2)
