@@ -273,6 +273,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("MAX_EARLY_PUNCHES", n(c::MAX_EARLY_PUNCHES)),
         ("EARLY_PUNCH_LIFETIME", ms(c::EARLY_PUNCH_LIFETIME)),
         ("MAX_PROBES", c::MAX_PROBES.to_string()),
+        ("SEAL_OVERHEAD", c::SEAL_OVERHEAD.to_string()),
         ("MAX_PROBE_OCTETS", c::MAX_PROBE_OCTETS.to_string()),
         ("PROBE_PERIOD", ms(c::PROBE_PERIOD)),
         ("MAX_PROBED", n(c::MAX_PROBED)),

@@ -398,7 +398,7 @@ impl Session {
                     messages.push(Message::Answer(0, Reply::PathReply(PathReply { nonce, observed })));
                 }
                 let check = PathCheck { nonce, observed };
-                messages.push(Message::Request(self.requests.fresh(), Request::PathCheck(check)));
+                messages.push(Message::Request(self.requests.reserve(), Request::PathCheck(check)));
                 let association = self.association.as_mut()?;
                 let sealed = association.seal(self.paths[at].lane.as_mut(), &messages);
                 let reply = PunchReply { session, message_2, sealed: &sealed };
@@ -412,7 +412,7 @@ impl Session {
         let nonce = core.visible.octets();
         self.paths[at].remember(nonce, full_size);
         let observed = self.paths[at].remote().unwrap_or(super::UNSPECIFIED);
-        Message::Request(self.requests.fresh(), Request::PathCheck(PathCheck { nonce, observed }))
+        Message::Request(self.requests.reserve(), Request::PathCheck(PathCheck { nonce, observed }))
     }
 
     fn count_check(&mut self, core: &mut Core, at: usize) {
