@@ -3,4 +3,6 @@
 mod crypto;
 mod describe;
 mod registries;
+mod sessions;
 mod vectors;
+mod world;
