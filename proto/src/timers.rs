@@ -13,10 +13,7 @@ pub(crate) struct Timers<K> {
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self {
-            due: BTreeSet::new(),
-            by_name: BTreeMap::new(),
-        }
+        Self { due: BTreeSet::new(), by_name: BTreeMap::new() }
     }
 
     /// Sets or moves a deadline.
