@@ -9,7 +9,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinhole_proto::peer::{PeerCommand, PeerEvent, PeerReply, ServerRefusal, SessionHandle};
+use pinhole_driver::Driver;
+use pinhole_proto::peer::{Peer, PeerCommand, PeerEvent, PeerReply, ServerRefusal, SessionHandle};
 use pinhole_proto::url::ServerUrl;
 use pinhole_proto::{CommandError, PeerId, ServerKey, Transport};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -20,7 +21,6 @@ use crate::moment::Moment;
 use crate::session::Session;
 use crate::shared::{Finish, Phase, Shared, State, wake};
 use crate::status::{Binding, Status, Trouble};
-use crate::stub::{Driver, Peer};
 
 /// What a handle asks of the node's thread.
 pub(crate) enum Request {
@@ -61,15 +61,7 @@ pub(crate) type Remember = Option<(KnownServers, ServerUrl)>;
 
 /// Runs until the engine has stopped, the driver fails, or nobody holds the node any more.
 pub(crate) async fn run(mut driver: Driver<Peer>, ports: Ports, remember: Remember) {
-    let Ports {
-        mut requests,
-        weak_requests,
-        mut signals,
-        signal_sender,
-        incoming,
-        events,
-        status,
-    } = ports;
+    let Ports { mut requests, weak_requests, mut signals, signal_sender, incoming, events, status } = ports;
     let mut registry = Registry {
         sessions: HashMap::new(),
         weak_requests,
@@ -130,12 +122,7 @@ impl Registry {
     /// Applies a request; answers whether the node is to stop.
     fn on_request(&mut self, driver: &mut Driver<Peer>, request: Option<Request>) -> bool {
         match request {
-            Some(Request::Open {
-                peer,
-                transport,
-                asked_at,
-                reply,
-            }) => {
+            Some(Request::Open { peer, transport, asked_at, reply }) => {
                 let opened = self.open(driver, peer, transport, asked_at);
                 // Nobody waits any more: the session is dropped, and so closed.
                 drop(reply.send(opened));
@@ -168,9 +155,7 @@ impl Registry {
         asked_at: Moment,
     ) -> Result<Session, CommandError> {
         let requests = self.weak_requests.upgrade().ok_or(CommandError::Unknown)?;
-        let PeerReply::Session(handle) =
-            driver.command(PeerCommand::Connect { peer, transport })?
-        else {
+        let PeerReply::Session(handle) = driver.command(PeerCommand::Connect { peer, transport })? else {
             return Err(CommandError::Unknown);
         };
         let signals = self.signal_sender.clone();
@@ -230,17 +215,9 @@ impl Registry {
 
     fn on_plain_event(&mut self, at: Moment, event: &Event) {
         match *event {
-            Event::Online {
-                transport,
-                private,
-                public,
-            } => {
+            Event::Online { transport, private, public } => {
                 self.remember_server();
-                let binding = Binding {
-                    transport,
-                    private,
-                    public,
-                };
+                let binding = Binding { transport, private, public };
                 self.status.send_modify(|status| status.add(binding));
             }
             Event::Offline { transport, .. } => {
@@ -254,21 +231,12 @@ impl Registry {
             Event::ServerRefused(ServerRefusal::UnsupportedVersion) => {
                 self.trouble(Trouble::UnsupportedVersion);
             }
-            Event::Introduced {
-                session,
-                peer,
-                transport,
-                initiator,
-            } => {
+            Event::Introduced { session, peer, transport, initiator } => {
                 let shared = self.introduced(session, peer, initiator, at);
                 // A session keeps the transport that it was introduced with.
                 let _ = shared.transport.set(transport);
             }
-            Event::Established {
-                session,
-                peer,
-                initiator,
-            } => {
+            Event::Established { session, peer, initiator } => {
                 let shared = self.introduced(session, peer, initiator, at);
                 shared.phase.send_replace(Phase::Established);
                 if !shared.initiator {
@@ -291,18 +259,10 @@ impl Registry {
         }
     }
 
-    fn introduced(
-        &mut self,
-        session: SessionHandle,
-        peer: PeerId,
-        initiator: bool,
-        at: Moment,
-    ) -> Arc<Shared> {
+    fn introduced(&mut self, session: SessionHandle, peer: PeerId, initiator: bool, at: Moment) -> Arc<Shared> {
         let signals = &self.signal_sender;
         let entry = self.sessions.entry(session);
-        let shared = entry.or_insert_with(|| {
-            Arc::new(Shared::new(session, peer, initiator, at, signals.clone()))
-        });
+        let shared = entry.or_insert_with(|| Arc::new(Shared::new(session, peer, initiator, at, signals.clone())));
         Arc::clone(shared)
     }
 
@@ -312,11 +272,7 @@ impl Registry {
             return;
         };
         let peer = shared.peer;
-        if self
-            .incoming
-            .try_send(Session::new(shared, requests))
-            .is_err()
-        {
+        if self.incoming.try_send(Session::new(shared, requests)).is_err() {
             tracing::warn!(%peer, "nobody accepts sessions: closed");
         }
     }
@@ -328,8 +284,7 @@ impl Registry {
     }
 
     fn trouble(&self, trouble: Trouble) {
-        self.status
-            .send_modify(|status| status.trouble = Some(trouble));
+        self.status.send_modify(|status| status.trouble = Some(trouble));
     }
 
     fn remember_server(&mut self) {

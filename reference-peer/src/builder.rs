@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use pinhole_driver::{Driver, Options, resolve, seed};
 use pinhole_proto::constants::{KEEPALIVE, REFRESH};
 use pinhole_proto::noise::Dalek;
-use pinhole_proto::peer::{Accept, PeerConfig, RelayPolicy};
+use pinhole_proto::peer::{Accept, Peer, PeerConfig, RelayPolicy};
 use pinhole_proto::url::ServerUrl;
 use pinhole_proto::{Duration, Instant, PeerId, ServerKey};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -18,7 +19,6 @@ use crate::key::SecretKey;
 use crate::known_servers::{KnownServers, KnownServersError};
 use crate::node::{Inner, Node};
 use crate::status::Status;
-use crate::stub::{Driver, Options, Peer, resolve, seed};
 
 /// The transports that a node registers and connects over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,10 +166,7 @@ impl Builder {
         let (server_key, remember) = self.server_key()?;
         let servers = resolve(&self.server)
             .await
-            .map_err(|error| BindError::Resolve {
-                host: self.server.host.clone(),
-                error,
-            })?;
+            .map_err(|error| BindError::Resolve { host: self.server.host.clone(), error })?;
         let key = self.key.unwrap_or_else(SecretKey::generate);
         let config = PeerConfig {
             secret: *key.as_octets(),
@@ -185,11 +182,7 @@ impl Builder {
             keepalive: self.keepalive,
             x25519: Arc::new(Dalek),
         };
-        let options = Options {
-            bind: self.address,
-            trace: self.trace.map(|trace| trace.0),
-            watch_interfaces: true,
-        };
+        let options = Options { bind: self.address, trace: self.trace.map(|trace| trace.0), watch_interfaces: true };
         start(key.id(), self.transports, config, options, remember).await
     }
 
@@ -239,10 +232,7 @@ async fn start(
     };
     let (ready, started) = oneshot::channel();
     let body = move || {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return drop(ready.send(Err(error))),
         };
@@ -257,14 +247,9 @@ async fn start(
             }
         });
     };
-    thread::Builder::new()
-        .name("pinhole-peer".to_owned())
-        .spawn(body)
-        .map_err(BindError::System)?;
+    thread::Builder::new().name("pinhole-peer".to_owned()).spawn(body).map_err(BindError::System)?;
     let started = started.await;
-    started
-        .unwrap_or_else(|_| Err(io::Error::other("the node's thread ended")))
-        .map_err(BindError::System)?;
+    started.unwrap_or_else(|_| Err(io::Error::other("the node's thread ended"))).map_err(BindError::System)?;
     Ok(Node(Arc::new(inner)))
 }
 

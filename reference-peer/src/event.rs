@@ -1,8 +1,7 @@
 //! What a node tells: everything that its engine reports, except the data itself.
 
 use pinhole_proto::peer::{
-    Certainty, CloseReason, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal,
-    SessionHandle,
+    Certainty, CloseReason, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal, SessionHandle,
 };
 use pinhole_proto::wire::code::Verdict;
 use pinhole_proto::{Endpoint, PeerId, ServerKey, Transport};
@@ -129,59 +128,19 @@ impl Event {
     pub(crate) const fn from_engine(event: &PeerEvent<'_>) -> Option<Self> {
         Some(match *event {
             PeerEvent::ServerKey(key) => Self::ServerKey(key),
-            PeerEvent::Online {
-                transport,
-                private,
-                public,
-            } => Self::Online {
-                transport,
-                private,
-                public,
-            },
+            PeerEvent::Online { transport, private, public } => Self::Online { transport, private, public },
             PeerEvent::Offline { transport, reason } => Self::Offline { transport, reason },
             PeerEvent::ServerUnreachable => Self::ServerUnreachable,
             PeerEvent::Replaced => Self::Replaced,
             PeerEvent::ServerRefused(refusal) => Self::ServerRefused(refusal),
-            PeerEvent::Introduced {
-                session,
-                peer,
-                transport,
-                initiator,
-            } => Self::Introduced {
-                session,
-                peer,
-                transport,
-                initiator,
-            },
-            PeerEvent::Established {
-                session,
-                peer,
-                initiator,
-            } => Self::Established {
-                session,
-                peer,
-                initiator,
-            },
-            PeerEvent::Path {
-                session,
-                state,
-                path,
-            } => Self::Path {
-                session,
-                state,
-                path,
-            },
+            PeerEvent::Introduced { session, peer, transport, initiator } => {
+                Self::Introduced { session, peer, transport, initiator }
+            }
+            PeerEvent::Established { session, peer, initiator } => Self::Established { session, peer, initiator },
+            PeerEvent::Path { session, state, path } => Self::Path { session, state, path },
             PeerEvent::Selected { session, path } => Self::Selected { session, path },
             PeerEvent::PathLost { session, path } => Self::PathLost { session, path },
-            PeerEvent::NotDirect {
-                session,
-                verdict,
-                certainty,
-            } => Self::NotDirect {
-                session,
-                verdict,
-                certainty,
-            },
+            PeerEvent::NotDirect { session, verdict, certainty } => Self::NotDirect { session, verdict, certainty },
             PeerEvent::Closed { session, reason } => Self::Closed { session, reason },
             PeerEvent::Stopped => Self::Stopped,
             PeerEvent::Datagram { .. }
@@ -211,10 +170,9 @@ impl Events {
     pub async fn next(&mut self) -> Option<Stamped> {
         match self.0.recv().await {
             Ok(stamped) => Some(stamped),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Stamped {
-                at: Moment::now(),
-                event: Event::Missed(missed),
-            }),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                Some(Stamped { at: Moment::now(), event: Event::Missed(missed) })
+            }
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }

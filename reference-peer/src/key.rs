@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::stub::key_file;
+use pinhole_driver::key_file;
 use pinhole_proto::PeerId;
 use pinhole_proto::noise::{Dalek, public_key};
 
@@ -15,7 +15,7 @@ impl SecretKey {
     /// A key out of the system's randomness.
     #[must_use]
     pub fn generate() -> Self {
-        Self(crate::stub::seed())
+        Self(pinhole_driver::seed())
     }
 
     /// Reads the key file, or makes one that only its owner can read.

@@ -72,10 +72,7 @@ impl KnownServers {
                 Some((place, key))
             });
             let Some((place, key)) = key else {
-                return Err(KnownServersError::Malformed {
-                    path: self.0.clone(),
-                    line: index + 1,
-                });
+                return Err(KnownServersError::Malformed { path: self.0.clone(), line: index + 1 });
             };
             if place == wanted && found.is_none() {
                 found = Some(key);
@@ -101,20 +98,13 @@ impl KnownServers {
     }
 
     fn failed(&self, error: io::Error) -> KnownServersError {
-        KnownServersError::Io {
-            path: self.0.clone(),
-            error,
-        }
+        KnownServersError::Io { path: self.0.clone(), error }
     }
 }
 
 /// How a server is called in the file. Host names are compared without regard to case.
 fn place(url: &ServerUrl) -> String {
-    let place = ServerUrl {
-        key: None,
-        host: url.host.to_ascii_lowercase(),
-        port: url.port,
-    };
+    let place = ServerUrl { key: None, host: url.host.to_ascii_lowercase(), port: url.port };
     let text = place.to_string();
     text.strip_prefix("pinhole://").unwrap_or(&text).to_owned()
 }

@@ -67,7 +67,6 @@ mod session;
 mod shared;
 mod status;
 mod stream;
-mod stub;
 
 pub use builder::{BindError, Builder, Transports};
 pub use event::{Event, Events, Stamped};
@@ -78,8 +77,8 @@ pub use node::{ConnectError, Node};
 pub use paths::{KnownPath, Paths};
 pub use pinhole_proto::constants::MAX_DATAGRAM;
 pub use pinhole_proto::peer::{
-    Accept, Certainty, CloseReason, OfflineReason, PathInfo, PathKind, PathState, RelayPolicy,
-    ServerRefusal, SessionHandle,
+    Accept, Certainty, CloseReason, OfflineReason, PathInfo, PathKind, PathState, RelayPolicy, ServerRefusal,
+    SessionHandle,
 };
 pub use pinhole_proto::url::ServerUrl;
 pub use pinhole_proto::wire::code::{Refusal, Verdict};

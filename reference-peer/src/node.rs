@@ -127,18 +127,9 @@ impl Node {
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub async fn open(
-        &self,
-        peer: PeerId,
-        transport: impl Into<Option<Transport>>,
-    ) -> Result<Session, ConnectError> {
+    pub async fn open(&self, peer: PeerId, transport: impl Into<Option<Transport>>) -> Result<Session, ConnectError> {
         let (reply, answer) = oneshot::channel();
-        let request = Request::Open {
-            peer,
-            transport: transport.into(),
-            asked_at: Moment::now(),
-            reply,
-        };
+        let request = Request::Open { peer, transport: transport.into(), asked_at: Moment::now(), reply };
         let sent = self.0.requests.send(request).await;
         sent.map_err(|_| ConnectError::Stopped)?;
         let opened = answer.await.map_err(|_| ConnectError::Stopped)?;
@@ -156,11 +147,7 @@ impl Node {
     /// ([`Event::Missed`](crate::Event::Missed)).
     #[must_use]
     pub fn events(&self) -> Events {
-        let mut first = self
-            .0
-            .first_events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut first = self.0.first_events.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = first.take().or_else(|| {
             let sender = self.0.events.upgrade()?;
             Some(sender.subscribe())
@@ -182,10 +169,7 @@ impl Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("id", &self.0.id)
-            .field("status", &*self.0.status.borrow())
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("id", &self.0.id).field("status", &*self.0.status.borrow()).finish_non_exhaustive()
     }
 }
 

@@ -34,12 +34,10 @@ impl Paths {
 
     pub(crate) fn on_event(&mut self, event: &Event) {
         match *event {
-            Event::Path { state, path, .. } => {
-                match self.known.iter_mut().find(|known| same(&known.path, &path)) {
-                    Some(known) => *known = KnownPath { path, state },
-                    None => self.known.push(KnownPath { path, state }),
-                }
-            }
+            Event::Path { state, path, .. } => match self.known.iter_mut().find(|known| same(&known.path, &path)) {
+                Some(known) => *known = KnownPath { path, state },
+                None => self.known.push(KnownPath { path, state }),
+            },
             Event::Selected { path, .. } => {
                 self.selected = Some(path);
                 if path.kind != PathKind::Relayed {
@@ -50,9 +48,7 @@ impl Paths {
                 self.known.retain(|known| !same(&known.path, &path));
                 self.selected = self.selected.filter(|selected| !same(selected, &path));
             }
-            Event::NotDirect {
-                verdict, certainty, ..
-            } => self.verdict = Some((verdict, certainty)),
+            Event::NotDirect { verdict, certainty, .. } => self.verdict = Some((verdict, certainty)),
             _ => {}
         }
     }

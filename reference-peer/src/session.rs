@@ -107,10 +107,7 @@ impl Session {
     /// # Errors
     /// The session ended before.
     pub async fn established(&self) -> Result<(), CloseReason> {
-        match self
-            .wait_for(|phase| !matches!(phase, Phase::Opening))
-            .await
-        {
+        match self.wait_for(|phase| !matches!(phase, Phase::Opening)).await {
             Phase::Opening | Phase::Established => Ok(()),
             Phase::Closed(reason) => Err(reason),
         }
@@ -132,13 +129,7 @@ impl Session {
     /// Cancel-safe.
     pub async fn direct(&self) -> Option<PathInfo> {
         let mut paths = self.watch_paths();
-        let found = async {
-            paths
-                .wait_for(|paths| paths.direct().is_some())
-                .await
-                .ok()?
-                .direct()
-        };
+        let found = async { paths.wait_for(|paths| paths.direct().is_some()).await.ok()?.direct() };
         tokio::select! {
             path = found => path,
             _ = self.closed() => None,
@@ -161,10 +152,7 @@ impl Session {
         if let Some(reason) = self.0.shared.closed() {
             return Err(SendError::Closed(reason));
         }
-        let request = Request::Send {
-            session: self.handle(),
-            datagram: datagram.to_vec(),
-        };
+        let request = Request::Send { session: self.handle(), datagram: datagram.to_vec() };
         let sent = self.0.requests.send(request).await;
         sent.map_err(|_| SendError::Closed(CloseReason::Local))
     }
@@ -204,10 +192,7 @@ impl Session {
     #[must_use]
     pub fn dropped(&self) -> Dropped {
         let state = self.0.shared.state();
-        Dropped {
-            received: state.inbox_dropped,
-            sent: state.send_dropped,
-        }
+        Dropped { received: state.inbox_dropped, sent: state.send_dropped }
     }
 
     /// Ends the session; the other side is told. See [`closed`](Self::closed) for when that is done.
@@ -234,10 +219,7 @@ impl Session {
     async fn wait_for(&self, wanted: impl FnMut(&Phase) -> bool) -> Phase {
         let mut phase = self.0.shared.phase.subscribe();
         // The sender lives in `shared`, which this handle holds.
-        phase
-            .wait_for(wanted)
-            .await
-            .map_or(Phase::Closed(CloseReason::Local), |phase| *phase)
+        phase.wait_for(wanted).await.map_or(Phase::Closed(CloseReason::Local), |phase| *phase)
     }
 }
 

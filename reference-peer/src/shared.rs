@@ -114,9 +114,7 @@ impl Shared {
 
     /// Counts octets that the application took, and opens the window in steps.
     pub(crate) fn consume(&self, state: &mut State, octets: usize) {
-        state.consumed = state
-            .consumed
-            .saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        state.consumed = state.consumed.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
         if state.consumed >= CONSUME_STEP || state.inbound.is_empty() {
             self.pump(state);
         }

@@ -52,9 +52,7 @@ impl Status {
     /// Whether a registration over this transport is in effect.
     #[must_use]
     pub fn has(&self, transport: Transport) -> bool {
-        self.online
-            .iter()
-            .any(|binding| binding.transport == transport)
+        self.online.iter().any(|binding| binding.transport == transport)
     }
 
     pub(crate) fn add(&mut self, binding: Binding) {

@@ -72,11 +72,7 @@ impl StreamWriter {
 }
 
 impl AsyncRead for StreamReader {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let shared = &self.0.0.shared;
         let mut state = shared.state();
         if buf.remaining() == 0 {
@@ -102,11 +98,7 @@ impl AsyncRead for StreamReader {
 }
 
 impl AsyncWrite for StreamWriter {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let shared = &self.0.0.shared;
         let mut state = shared.state();
         if let Some(reason) = shared.closed() {
