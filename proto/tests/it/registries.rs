@@ -273,6 +273,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("MAX_EARLY_PUNCHES", n(c::MAX_EARLY_PUNCHES)),
         ("EARLY_PUNCH_LIFETIME", ms(c::EARLY_PUNCH_LIFETIME)),
         ("MAX_PROBES", c::MAX_PROBES.to_string()),
+        ("INTRODUCTIONS_PER_PAIR_BURST", c::INTRODUCTIONS_PER_PAIR_BURST.to_string()),
         ("RELAY_PAUSE", n(c::RELAY_PAUSE)),
         ("RELAY_RESUME", n(c::RELAY_RESUME)),
         ("RELAY_FULL", n(c::RELAY_FULL)),
