@@ -43,8 +43,8 @@ pub enum LabError {
     /// The machine lacks something that no lab can do without.
     #[error(transparent)]
     Missing(#[from] Missing),
-    /// The lab has no host, site or line of that name.
-    #[error("this lab has no `{0}`")]
+    /// There is no host, interface, network or kind of that name.
+    #[error("there is no `{0}`")]
     NoSuch(String),
     /// A NAT does not behave as its kind declares.
     #[error(

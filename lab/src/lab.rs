@@ -371,7 +371,7 @@ fn interfaces(node: &Node, nodes: &[(Node, Namespace)]) -> String {
     let mut batch = String::from("link set dev lo up\n");
     let outside = node.interface();
     if let Some(lan) = node.lan {
-        batch.push_str("link add lan type bridge\n");
+        batch.push_str("link add lan type bridge mcast_snooping 0\n");
         for (other, _) in nodes
             .iter()
             .filter(|(other, _)| other.uplink == Uplink::Lan(node.name))

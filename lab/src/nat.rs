@@ -1,6 +1,9 @@
 //! The kinds of NAT: which rules make each, and what each declares to be.
 
+use std::str::FromStr;
+
 use crate::behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};
+use crate::error::LabError;
 
 /// A kind of NAT, in the draft's words. `nat/*.nft` says why each behaves so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +109,29 @@ impl NatKind {
 impl std::fmt::Display for NatKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for NatKind {
+    type Err = LabError;
+
+    fn from_str(name: &str) -> Result<Self, LabError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| LabError::NoSuch(name.to_owned()))
+    }
+}
+
+impl FromStr for UnsolicitedSyn {
+    type Err = LabError;
+
+    fn from_str(name: &str) -> Result<Self, LabError> {
+        match name {
+            "drop" => Ok(Self::Drop),
+            "rst" => Ok(Self::Rst),
+            _ => Err(LabError::NoSuch(name.to_owned())),
+        }
     }
 }
 

@@ -82,8 +82,26 @@ fn a_round_trip_takes_the_time_of_the_lines() -> Outcome {
     ensure(fastest >= expected, || {
         format!("{fastest:?} is faster than the lines")
     })?;
-    ensure(median < expected + Duration::from_millis(1), || {
-        format!("median {median:?}")
+    // On a busy machine this test waits for its own turn; the line's own records do not.
+    let left = lab
+        .wire("a")?
+        .packets()
+        .into_iter()
+        .filter(|packet| packet.direction == Direction::Out);
+    let arrived = lab
+        .wire("b")?
+        .packets()
+        .into_iter()
+        .filter(|packet| packet.direction == Direction::In);
+    let mut late: Vec<_> = left
+        .zip(arrived)
+        .map(|(left, arrived)| arrived.at - left.at - expected / 2)
+        .collect();
+    late.sort();
+    let (median, latest) = (late[late.len() / 2], late[late.len() - 1]);
+    eprintln!("one way: {median:?} too late, at most {latest:?}");
+    ensure(median < Duration::from_millis(1), || {
+        format!("packets are {median:?} late")
     })
 }
 

@@ -33,6 +33,10 @@ pub(crate) const TESTS: &[Test] = &[
         "nothing_works_through_a_nat_that_was_removed",
         nothing_works_through_a_nat_that_was_removed,
     ),
+    (
+        "labs_do_not_disturb_each_other",
+        labs_do_not_disturb_each_other,
+    ),
     ("a_command_runs_on_its_host", a_command_runs_on_its_host),
     (
         "a_capture_shows_both_sides_of_a_nat",
@@ -202,6 +206,29 @@ fn nothing_works_through_a_nat_that_was_removed() -> Outcome {
         "B lost its NAT too".into()
     })?;
     ensure(lab.remove_nat("s").is_err(), || "S never had a NAT".into())
+}
+
+fn labs_do_not_disturb_each_other() -> Outcome {
+    let labs = [
+        Kind::TwoNats,
+        Kind::TwoNats,
+        Kind::SameNat { hairpin: true },
+    ]
+    .map(|kind| Lab::build(&Topology::new(kind)));
+    let [one, two, three] = labs;
+    let labs = [one?, two?, three?];
+    for lab in &labs {
+        ensure(seen_over_udp(lab, "a")?.is_some(), || {
+            "a packet got lost".into()
+        })?;
+    }
+    for lab in &labs {
+        let packets = lab.wire("a")?.totals().packets();
+        ensure(packets == 2, || {
+            format!("{packets} packets on the line of one lab")
+        })?;
+    }
+    Ok(())
 }
 
 fn a_command_runs_on_its_host() -> Outcome {
