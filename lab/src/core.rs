@@ -230,13 +230,15 @@ impl Carrier {
             let port = &self.ports[arrived.to];
             let lost = port.line.with(|state| state.down.draw());
             let at = Instant::now();
-            // A device that takes no packet is one whose interface is down: a line that is cut.
-            let fate = if lost || port.device.send(&arrived.packet).is_err() {
-                Fate::Lost
-            } else {
-                Fate::Passed
-            };
-            port.recording.add(at, Direction::In, fate, &arrived.packet);
+            port.recording
+                .add_as_it_goes(at, Direction::In, &arrived.packet, || {
+                    // A device that takes no packet is one whose interface is down: a line that is cut.
+                    if lost || port.device.send(&arrived.packet).is_err() {
+                        Fate::Lost
+                    } else {
+                        Fate::Passed
+                    }
+                });
         }
     }
 }

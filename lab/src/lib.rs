@@ -76,6 +76,7 @@ mod probe;
 mod program;
 mod recording;
 mod topology;
+mod wiring;
 
 pub use behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};
 pub use capture::Capture;

@@ -90,7 +90,20 @@ impl Recording {
     }
 
     pub(crate) fn add(&self, at: Instant, direction: Direction, fate: Fate, octets: &[u8]) {
+        self.add_as_it_goes(at, direction, octets, || fate);
+    }
+
+    /// Hands a packet on and records it in one step, so that nobody who has received it finds it missing
+    /// here.
+    pub(crate) fn add_as_it_goes(
+        &self,
+        at: Instant,
+        direction: Direction,
+        octets: &[u8],
+        hand_on: impl FnOnce() -> Fate,
+    ) {
         let mut packets = self.lock();
+        let fate = hand_on();
         let kept = if packets.kept_octets < KEPT_OCTETS {
             octets
         } else {
