@@ -15,6 +15,8 @@ pub const DEFAULT_ALTERNATE_PORT: u16 = 4654;
 pub const MAX_PACKET: usize = 1_200;
 /// The longest packet between peers: it fits into `Relayed` (`spec/relay.md`).
 pub const MAX_PEER_PACKET: usize = 1_168;
+/// What sealing adds to messages: header and tag (`spec/wire.md`).
+pub const SEAL_OVERHEAD: usize = 32;
 /// The length of `Discover`, and the most that `Discovered` may have (`spec/discovery.md`).
 pub const DISCOVER_SIZE: usize = 200;
 /// The length of `Register` (`spec/registration.md`).
@@ -106,7 +108,7 @@ pub const EARLY_PUNCH_LIFETIME: Duration = Duration::from_secs(2);
 /// Packets to one unproved address in [`PROBE_PERIOD`] (`spec/punching.md`, "Budgets").
 pub const MAX_PROBES: u32 = 12;
 /// Octets to one unproved address in [`PROBE_PERIOD`] (`spec/punching.md`, "Budgets").
-pub const MAX_PROBE_OCTETS: u32 = 2_560;
+pub const MAX_PROBE_OCTETS: u32 = 2_000;
 /// The period of the probe budget (`spec/punching.md`, "Budgets").
 pub const PROBE_PERIOD: Duration = Duration::from_secs(10);
 /// The most unproved addresses whose budget is remembered (`spec/punching.md`, "Budgets").

@@ -87,15 +87,11 @@ impl Admission {
         common: &mut Common,
     ) -> Result<Option<Proved>, Discard> {
         let source = link.remote().source_prefix();
-        let waiting = self
-            .pending
-            .peer(sealed.index)
-            .ok_or(Discard::IndexUnknown)?;
+        let waiting = self.pending.peer(sealed.index).ok_or(Discard::IndexUnknown)?;
         if !registry.has_room(waiting, source, &common.config.limits) {
             return Err(Discard::OverLimit);
         }
-        self.pending
-            .on_sealed(now, link, (sealed, length), messages, common)
+        self.pending.on_sealed(now, link, (sealed, length), messages, common)
     }
 
     /// Drops an entry that was not answered.
@@ -139,9 +135,7 @@ impl Admission {
             remote: None,
             prologue: &self.prologue,
         };
-        let received = noise
-            .receive(secrets.octets(), register.message_1)
-            .map_err(|_| Discard::HandshakeFailed)?;
+        let received = noise.receive(secrets.octets(), register.message_1).map_err(|_| Discard::HandshakeFailed)?;
         extension::check(&received.payload)?;
         let peer = received.remote;
         if !registry.has_room(peer, link.remote().source_prefix(), &common.config.limits) {
@@ -157,7 +151,7 @@ impl Admission {
             return Err(Discard::HandshakeFailed);
         };
         self.secrets = secrets;
-        let association = Association::new(keys, register.index, now);
+        let association = Association::new(keys, register.index);
         let entry = Pending::new(handshake, peer, register.index, association, message_2, now);
         self.pending.insert(now, index, entry, common);
         Ok(index)

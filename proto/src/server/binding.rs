@@ -78,11 +78,7 @@ impl Probe {
             refresh,
             request,
             since: now,
-            stage: if contested {
-                Stage::Contested { answered: false }
-            } else {
-                Stage::Checking
-            },
+            stage: if contested { Stage::Contested { answered: false } } else { Stage::Checking },
         }
     }
 

@@ -51,14 +51,9 @@ impl Common {
     /// Sends a packet that is not relayed.
     pub(super) fn send(&mut self, link: Link, packet: &[u8]) {
         match link {
-            Link::Datagram {
-                socket,
-                local,
-                remote,
-            } => self.out.transmit(socket, local, remote, packet),
+            Link::Datagram { socket, local, remote } => self.out.transmit(socket, local, remote, packet),
             Link::Stream { stream, .. } => {
-                self.streams
-                    .write(stream, packet, &mut self.timers, &mut self.out);
+                self.streams.write(stream, packet, &mut self.timers, &mut self.out);
             }
         }
     }
@@ -76,8 +71,7 @@ impl Common {
         }
         let accepted = self.sockets.port(socket, Transport::Tcp).and_then(|_| {
             let (limits, timers) = (&self.config.limits, &mut self.timers);
-            self.streams
-                .on_accepted(now, stream, (socket, remote), limits, timers)
+            self.streams.on_accepted(now, stream, (socket, remote), limits, timers)
         });
         if accepted.is_err() {
             self.out.close(stream, true);
@@ -87,8 +81,7 @@ impl Common {
 
     /// Closes or aborts a stream.
     pub(super) fn end_stream(&mut self, stream: StreamId, abort: bool) {
-        self.streams
-            .end(stream, abort, &mut self.timers, &mut self.out);
+        self.streams.end(stream, abort, &mut self.timers, &mut self.out);
     }
 
     pub(super) fn count(&mut self, discard: Discard) {

@@ -69,9 +69,7 @@ impl Discovery {
     fn cookie(&self, period: u64, link: Link, port: u16) -> Cookie {
         let secret = keyed(&self.secret, &[&period.to_be_bytes()]);
         let whole = keyed(&secret, &[&body(&link.remote()), &port.to_be_bytes()]);
-        *whole
-            .first_chunk()
-            .expect("32 octets have 16 in front of them")
+        *whole.first_chunk().expect("32 octets have 16 in front of them")
     }
 }
 
@@ -79,23 +77,9 @@ impl Discovery {
 fn answer_from(link: Link, reply_from: ReplyFrom, common: &Common) -> Result<Link, Discard> {
     match (link, reply_from.0) {
         (_, 0) => Ok(link),
-        (
-            Link::Datagram {
-                socket,
-                local,
-                remote,
-            },
-            1,
-        ) => {
-            let socket = common
-                .sockets
-                .other_port(socket)
-                .ok_or(Discard::MessageUnexpected)?;
-            Ok(Link::Datagram {
-                socket,
-                local,
-                remote,
-            })
+        (Link::Datagram { socket, local, remote }, 1) => {
+            let socket = common.sockets.other_port(socket).ok_or(Discard::MessageUnexpected)?;
+            Ok(Link::Datagram { socket, local, remote })
         }
         (Link::Datagram { .. } | Link::Stream { .. }, _) => Err(Discard::MessageUnexpected),
     }

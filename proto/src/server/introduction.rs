@@ -13,17 +13,13 @@ use super::rate::RateLimiter;
 use super::registration::{Introduction, Purpose, Registration};
 use super::registry::Registry;
 use super::relay::Relay;
-use crate::constants::{
-    INTRODUCTIONS_PER_PAIR, INTRODUCTIONS_PER_PAIR_BURST, INTRODUCTIONS_PER_SECOND, VERSION,
-};
+use crate::constants::{INTRODUCTIONS_PER_PAIR, INTRODUCTIONS_PER_PAIR_BURST, INTRODUCTIONS_PER_SECOND, VERSION};
 use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::key::PeerId;
 use crate::time::Instant;
 use crate::wire::code::{Policy, Refusal, Transports};
-use crate::wire::control::{
-    Answered, Candidates, Connect, Introduce, Introduced, Refuse, RelayOpen, RelayOpened,
-};
+use crate::wire::control::{Answered, Candidates, Connect, Introduce, Introduced, Refuse, RelayOpen, RelayOpened};
 use crate::wire::message::{Reply, Request};
 use crate::wire::{ChannelId, List};
 
@@ -88,8 +84,7 @@ impl Introductions {
         }
         let plan = Plan::new(a, b, connect.transports).ok_or(Refusal::NOT_REGISTERED)?;
         let asks_first = b.terms.policy != Policy::OPEN;
-        let allowed =
-            self.by_pair.take(now, (initiator, target)) && self.to_target.take(now, target);
+        let allowed = self.by_pair.take(now, (initiator, target)) && self.to_target.take(now, target);
         if !allowed {
             return Err(Refusal::LIMITED);
         }
@@ -111,11 +106,7 @@ impl Introductions {
             other_round_trip: plan.round_trips.0,
             message_1: connect.message_1.clone(),
         });
-        let introduction = Introduction {
-            initiator,
-            session,
-            transport: plan.transport,
-        };
+        let introduction = Introduction { initiator, session, transport: plan.transport };
         let sent = registry.by_peer_mut(target).is_some_and(|b| {
             let purpose = Purpose::Introduce(introduction);
             b.request(now, plan.slots.1, introduce, purpose, common)
@@ -123,18 +114,10 @@ impl Introductions {
         if !sent {
             return Err(Refusal::LIMITED);
         }
-        common.out.event(ServerEvent::Introduced {
-            initiator,
-            responder: target,
-            transport: plan.transport,
-        });
+        common.out.event(ServerEvent::Introduced { initiator, responder: target, transport: plan.transport });
         Ok(Reply::Introduced(Introduced {
             transport: Transports::of(plan.transport),
-            candidates: if asks_first {
-                Candidates::default()
-            } else {
-                plan.candidates.0
-            },
+            candidates: if asks_first { Candidates::default() } else { plan.candidates.0 },
             channel: channels.map(|[own, _]| own),
             own_round_trip: plan.round_trips.0,
             other_round_trip: plan.round_trips.1,
@@ -156,11 +139,7 @@ pub(super) fn on_answer(
     relay: &mut Relay,
     common: &mut Common,
 ) {
-    let Introduction {
-        initiator,
-        session,
-        transport,
-    } = *introduction;
+    let Introduction { initiator, session, transport } = *introduction;
     let answer = match reply {
         Reply::Answer(answer) => answer,
         Reply::Refuse(refuse) => {
@@ -178,11 +157,7 @@ pub(super) fn on_answer(
         (Some(a), Some(b)) => candidates(b, a, transport),
         _ => Candidates::default(),
     };
-    let answered = Request::Answered(Answered {
-        session,
-        candidates,
-        message_2: answer.message_2,
-    });
+    let answered = Request::Answered(Answered { session, candidates, message_2: answer.message_2 });
     registry.tell(now, initiator, introduction, answered, common);
 }
 
@@ -195,9 +170,7 @@ pub(super) fn on_relay_open(
     relay: &mut Relay,
     common: &mut Common,
 ) -> Reply {
-    let refused = Reply::Refuse(Refuse {
-        code: Refusal::RELAY_REFUSED,
-    });
+    let refused = Reply::Refuse(Refuse { code: Refusal::RELAY_REFUSED });
     let Some(own) = registry.by_peer(asker) else {
         return refused;
     };
@@ -209,9 +182,7 @@ pub(super) fn on_relay_open(
         return refused;
     }
     let family = |registration: Option<&Registration>| {
-        registration
-            .and_then(|peer| slot_of(peer, transport))
-            .map_or(crate::endpoint::Family::V4, |slot| slot.1)
+        registration.and_then(|peer| slot_of(peer, transport)).map_or(crate::endpoint::Family::V4, |slot| slot.1)
     };
     let own = (asker, family(Some(own)));
     let other = (ask.peer, family(registry.by_peer(ask.peer)));
@@ -224,10 +195,7 @@ pub(super) fn on_relay_open(
 impl Plan {
     /// `None` when the peers have no transport in common that may be used.
     fn new(a: &Registration, b: &Registration, allowed: Transports) -> Option<Self> {
-        let transport = allowed
-            .and(a.transports())
-            .and(b.transports())
-            .preferred()?;
+        let transport = allowed.and(a.transports()).and(b.transports()).preferred()?;
         let common = a
             .bindings()
             .iter()
@@ -248,11 +216,7 @@ impl Plan {
 }
 
 fn slot_of(registration: &Registration, transport: Transport) -> Option<Slot> {
-    registration
-        .bindings()
-        .iter()
-        .map(|binding| binding.link.slot())
-        .find(|slot| slot.0 == transport)
+    registration.bindings().iter().map(|binding| binding.link.slot()).find(|slot| slot.0 == transport)
 }
 
 /// Where `of` may be reached, as far as `to` may know: the endpoints that were observed, and the private
@@ -269,12 +233,12 @@ fn candidates(of: &Registration, to: &Registration, transport: Transport) -> Can
         })
     };
     let public = shared().map(|(_, public, _)| public);
-    let private = shared()
-        .filter(|(_, public, other)| public.source_prefix() == other.source_prefix())
-        .flat_map(|(binding, public, _)| {
+    let private = shared().filter(|(_, public, other)| public.source_prefix() == other.source_prefix()).flat_map(
+        |(binding, public, _)| {
             let told = binding.private.iter().copied();
             told.filter(move |&private| may_be_told(private, public))
-        });
+        },
+    );
     List::from_first(public.chain(private))
 }
 

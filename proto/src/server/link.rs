@@ -59,15 +59,10 @@ impl PartialEq for Link {
         match (*self, *other) {
             (
                 Self::Datagram { socket, remote, .. },
-                Self::Datagram {
-                    socket: other_socket,
-                    remote: other_remote,
-                    ..
-                },
+                Self::Datagram { socket: other_socket, remote: other_remote, .. },
             ) => (socket, remote) == (other_socket, other_remote),
             (Self::Stream { stream, .. }, Self::Stream { stream: other, .. }) => stream == other,
-            (Self::Datagram { .. }, Self::Stream { .. })
-            | (Self::Stream { .. }, Self::Datagram { .. }) => false,
+            (Self::Datagram { .. }, Self::Stream { .. }) | (Self::Stream { .. }, Self::Datagram { .. }) => false,
         }
     }
 }

@@ -146,11 +146,7 @@ impl Engine for Server {
         result
     }
 
-    fn handle_command(
-        &mut self,
-        _now: Instant,
-        command: ServerCommand,
-    ) -> Result<(), CommandError> {
+    fn handle_command(&mut self, _now: Instant, command: ServerCommand) -> Result<(), CommandError> {
         match command {
             ServerCommand::Shutdown => {
                 let common = &mut self.common;
@@ -171,11 +167,7 @@ impl Engine for Server {
         match self.common.out.poll(deadline) {
             Next::Output(output) => output.with_events(),
             Next::Event(ServerEvent::Misdirected { shard, remote, .. }, payload) => {
-                Output::Event(ServerEvent::Misdirected {
-                    shard,
-                    remote,
-                    payload,
-                })
+                Output::Event(ServerEvent::Misdirected { shard, remote, payload })
             }
             Next::Event(event, _) => Output::Event(event),
         }
@@ -199,54 +191,28 @@ impl Server {
         let common = &mut self.common;
         match input {
             Input::Timeout | Input::Interfaces(_) | Input::Rejected { .. } => Ok(()),
-            Input::Opened { socket, local } => {
-                common.sockets.on_opened(socket, local, &mut common.out)
-            }
-            Input::OpenFailed { socket, error } => {
-                common
-                    .sockets
-                    .on_open_failed(socket, error, &mut common.out)
-            }
-            Input::Datagram {
-                socket,
-                local,
-                remote,
-                payload,
-            } => {
+            Input::Opened { socket, local } => common.sockets.on_opened(socket, local, &mut common.out),
+            Input::OpenFailed { socket, error } => common.sockets.on_open_failed(socket, error, &mut common.out),
+            Input::Datagram { socket, local, remote, payload } => {
                 let port = common.sockets.port(socket, Transport::Udp)?;
                 let local = Some(local).filter(|local| !local.is_unspecified());
-                let link = Link::Datagram {
-                    socket,
-                    local,
-                    remote,
-                };
+                let link = Link::Datagram { socket, local, remote };
                 self.on_packet(now, (link, port), payload).map(|_| ())
             }
             Input::Stream { stream, what } => self.on_stream(now, stream, what),
         }
     }
 
-    fn on_stream(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        what: StreamInput<'_>,
-    ) -> Result<(), Discard> {
+    fn on_stream(&mut self, now: Instant, stream: StreamId, what: StreamInput<'_>) -> Result<(), Discard> {
         let common = &mut self.common;
         match what {
-            StreamInput::Accepted { socket, remote, .. } => {
-                common.on_accepted(now, stream, socket, remote)
-            }
+            StreamInput::Accepted { socket, remote, .. } => common.on_accepted(now, stream, socket, remote),
             StreamInput::Received(octets) => {
                 common.streams.link(stream)?;
                 self.on_received(now, stream, octets);
                 Ok(())
             }
-            StreamInput::Written(octets) => {
-                common
-                    .streams
-                    .on_written(now, stream, octets, &mut common.timers)
-            }
+            StreamInput::Written(octets) => common.streams.on_written(now, stream, octets, &mut common.timers),
             StreamInput::Closed(_) => {
                 if common.streams.forget(stream, &mut common.timers) {
                     Ok(())
@@ -269,10 +235,7 @@ impl Server {
         let mut rest = octets;
         loop {
             let common = &mut self.common;
-            let frame = match common
-                .streams
-                .next_frame(now, stream, &mut rest, &mut common.timers)
-            {
+            let frame = match common.streams.next_frame(now, stream, &mut rest, &mut common.timers) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
                 Err(discard) => {
@@ -291,11 +254,7 @@ impl Server {
         let Ok((link, socket)) = self.common.streams.link(stream) else {
             return false;
         };
-        let port = self
-            .common
-            .sockets
-            .port(socket, Transport::Tcp)
-            .unwrap_or_default();
+        let port = self.common.sockets.port(socket, Transport::Tcp).unwrap_or_default();
         let result = self.on_packet(now, (link, port), frame);
         let common = &mut self.common;
         let (streams, timers, out) = (&mut common.streams, &mut common.timers, &mut common.out);
@@ -313,10 +272,7 @@ impl Server {
             Err(discard) => {
                 common.count(discard);
                 // On a stream nothing is lost or reordered, so one of these never heals.
-                if matches!(
-                    discard,
-                    Discard::DecryptFailed | Discard::PathNumberRetired | Discard::StreamOutOfOrder
-                ) {
+                if matches!(discard, Discard::DecryptFailed | Discard::PathNumberRetired | Discard::StreamOutOfOrder) {
                     common.end_stream(stream, true);
                 }
                 common.streams.contains(stream)
@@ -324,26 +280,13 @@ impl Server {
         }
     }
 
-    fn on_packet(
-        &mut self,
-        now: Instant,
-        (link, port): (Link, u16),
-        octets: &[u8],
-    ) -> Result<Passed, Discard> {
+    fn on_packet(&mut self, now: Instant, (link, port): (Link, u16), octets: &[u8]) -> Result<Passed, Discard> {
         let common = &mut self.common;
         match Packet::decode(octets)? {
-            Packet::Discover(discover) => self
-                .discovery
-                .on_discover(now, link, port, &discover, common)?,
+            Packet::Discover(discover) => self.discovery.on_discover(now, link, port, &discover, common)?,
             Packet::Register(register) => {
                 let shown = self.discovery.has_shown(now, link, port, &register.cookie);
-                self.admission.on_register(
-                    now,
-                    (link, shown),
-                    &register,
-                    &self.registry,
-                    common,
-                )?;
+                self.admission.on_register(now, (link, shown), &register, &self.registry, common)?;
             }
             Packet::Sealed(sealed) => self.on_sealed(now, link, &sealed, octets)?,
             Packet::Relayed(relayed) => return self.on_relayed(now, link, &relayed),
@@ -356,30 +299,14 @@ impl Server {
         Ok(Passed::Yes)
     }
 
-    fn on_relayed(
-        &mut self,
-        now: Instant,
-        link: Link,
-        relayed: &Relayed<'_>,
-    ) -> Result<Passed, Discard> {
-        self.relay
-            .on_relayed(now, link, relayed, &self.registry, &mut self.common)
+    fn on_relayed(&mut self, now: Instant, link: Link, relayed: &Relayed<'_>) -> Result<Passed, Discard> {
+        self.relay.on_relayed(now, link, relayed, &self.registry, &mut self.common)
     }
 
-    fn on_sealed(
-        &mut self,
-        now: Instant,
-        link: Link,
-        sealed: &Sealed<'_>,
-        octets: &[u8],
-    ) -> Result<(), Discard> {
+    fn on_sealed(&mut self, now: Instant, link: Link, sealed: &Sealed<'_>, octets: &[u8]) -> Result<(), Discard> {
         let [shard, ..] = sealed.index.0;
         if shard != self.common.config.shard && link.stream().is_none() {
-            let event = ServerEvent::Misdirected {
-                shard,
-                remote: link.remote(),
-                payload: &[],
-            };
+            let event = ServerEvent::Misdirected { shard, remote: link.remote(), payload: &[] };
             self.common.out.event_with(event, octets);
             return Ok(());
         }
@@ -388,13 +315,7 @@ impl Server {
         }
         let plaintext = match self.registry.open(sealed, link) {
             Err(Discard::IndexUnknown) => {
-                return Err(self.resets.on_unknown(
-                    now,
-                    link,
-                    sealed.index,
-                    octets.len(),
-                    &mut self.common,
-                ));
+                return Err(self.resets.on_unknown(now, link, sealed.index, octets.len(), &mut self.common));
             }
             opened => opened?,
         };
@@ -424,14 +345,8 @@ impl Server {
     ) -> Result<(), Discard> {
         let plaintext = self.admission.pending.open(sealed, link)?;
         let mut messages = decode(&plaintext)?;
-        let proved = self.admission.on_sealed(
-            now,
-            link,
-            (sealed, length),
-            &messages,
-            &self.registry,
-            &mut self.common,
-        )?;
+        let proved =
+            self.admission.on_sealed(now, link, (sealed, length), &messages, &self.registry, &mut self.common)?;
         let Some(proved) = proved else {
             return Ok(());
         };
@@ -457,13 +372,9 @@ impl Server {
         let mut refused = Vec::new();
         for message in messages {
             let result = match message {
-                Message::Request(id, request) => {
-                    self.on_request(now, (link, length), index, id, &request)
-                }
+                Message::Request(id, request) => self.on_request(now, (link, length), index, id, &request),
                 Message::Answer(id, reply) => self.on_answer(now, link, index, id, &reply),
-                Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) => {
-                    Err(Discard::MessageUnexpected)
-                }
+                Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) => Err(Discard::MessageUnexpected),
                 Message::Unknown(_) => Ok(()),
             };
             match result {
@@ -510,29 +421,18 @@ impl Server {
             return Ok(());
         };
         let reply = match request {
-            Request::PathCheck(check) => Reply::PathReply(PathReply {
-                nonce: check.nonce,
-                observed: link.remote(),
-            }),
-            Request::Connect(connect) => self.introductions.on_connect(
-                now,
-                peer,
-                connect,
-                &mut self.registry,
-                &mut self.relay,
-                common,
-            ),
+            Request::PathCheck(check) => Reply::PathReply(PathReply { nonce: check.nonce, observed: link.remote() }),
+            Request::Connect(connect) => {
+                self.introductions.on_connect(now, peer, connect, &mut self.registry, &mut self.relay, common)
+            }
             Request::RelayOpen(ask) => {
                 introduction::on_relay_open(now, peer, ask, &self.registry, &mut self.relay, common)
             }
             _ => Reply::Acknowledge(Acknowledge {}),
         };
-        self.registry
-            .get(index)?
-            .answer(link.slot(), id, reply, common);
+        self.registry.get(index)?.answer(link.slot(), id, reply, common);
         if let Request::Unregister(_) = request {
-            self.registry
-                .remove(now, index, UnregisterReason::Goodbye, common);
+            self.registry.remove(now, index, UnregisterReason::Goodbye, common);
         }
         Ok(())
     }
@@ -566,8 +466,7 @@ impl Server {
     fn settle(&mut self, now: Instant) {
         loop {
             if let Some((index, stream)) = self.common.streams.next_lost() {
-                self.registry
-                    .on_stream_lost(now, index, stream, &mut self.common);
+                self.registry.on_stream_lost(now, index, stream, &mut self.common);
             } else if let Some(index) = self.registry.next_freed() {
                 self.admission.give_back(index);
             } else if let Some(stream) = self.common.streams.next_released() {

@@ -77,34 +77,18 @@ impl Pending {
         message_2: Vec<u8>,
         now: Instant,
     ) -> Self {
-        Self {
-            handshake,
-            peer,
-            remote,
-            association,
-            message_2,
-            sources: Vec::new(),
-            since: now,
-        }
+        Self { handshake, peer, remote, association, message_2, sources: Vec::new(), since: now }
     }
 
     /// The source that a sealed packet answers, if it answers one.
-    fn answered(
-        &self,
-        link: Link,
-        messages: &[Message<'_>],
-    ) -> Result<Option<(usize, RequestId)>, Discard> {
+    fn answered(&self, link: Link, messages: &[Message<'_>]) -> Result<Option<(usize, RequestId)>, Discard> {
         let mut failure = None;
         for message in messages {
             let &Message::Answer(id, Reply::PathReply(PathReply { nonce, .. })) = message else {
                 continue;
             };
             let at = usize::try_from(id).unwrap_or(usize::MAX);
-            let expected = self
-                .sources
-                .get(at)
-                .filter(|source| source.nonce == nonce)
-                .map(|source| source.link);
+            let expected = self.sources.get(at).filter(|source| source.nonce == nonce).map(|source| source.link);
             match expected {
                 Some(expected) if expected == link => return Ok(Some((at, id))),
                 Some(_) => failure = Some(Discard::NonceWrongSource),
@@ -130,9 +114,7 @@ impl PendingTable {
 
     /// The peers that wait, each with the number of sources it sent from.
     pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, usize)> {
-        self.table
-            .values()
-            .map(|pending| (pending.peer, pending.sources.len()))
+        self.table.values().map(|pending| (pending.peer, pending.sources.len()))
     }
 
     /// The entry of a handshake that was seen before.
@@ -144,19 +126,11 @@ impl PendingTable {
         self.by_age.first().map(|&(_, index)| index)
     }
 
-    pub(super) fn insert(
-        &mut self,
-        now: Instant,
-        index: Index,
-        pending: Pending,
-        common: &mut Common,
-    ) {
+    pub(super) fn insert(&mut self, now: Instant, index: Index, pending: Pending, common: &mut Common) {
         self.by_handshake.insert(pending.handshake, index);
         self.by_age.insert((pending.since, index));
         self.table.insert(index, pending);
-        common
-            .timers
-            .set(Timer::Pending(index), now + PENDING_LIFETIME);
+        common.timers.set(Timer::Pending(index), now + PENDING_LIFETIME);
     }
 
     pub(super) fn remove(&mut self, index: Index, common: &mut Common) -> Option<Pending> {
@@ -177,21 +151,12 @@ impl PendingTable {
         common: &mut Common,
     ) -> Result<(), Discard> {
         let pending = self.table.get_mut(&index).ok_or(Discard::IndexUnknown)?;
-        let known = pending
-            .sources
-            .iter()
-            .position(|source| source.link == link);
+        let known = pending.sources.iter().position(|source| source.link == link);
         let at = match known {
             Some(at) => at,
             None if pending.sources.len() < MAX_PENDING_SOURCES => {
                 let lane = link.stream().map(|_| pending.association.lane());
-                pending.sources.push(Source {
-                    link,
-                    lane,
-                    nonce: common.visible.octets(),
-                    sent: Some(now),
-                    credit: 0,
-                });
+                pending.sources.push(Source { link, lane, nonce: common.visible.octets(), sent: Some(now), credit: 0 });
                 pending.sources.len() - 1
             }
             None => return Err(Discard::OverLimit),
@@ -202,12 +167,9 @@ impl PendingTable {
         }
         source.credit += length;
         let sealed = check(&mut pending.association, source, at);
-        let registered = Packet::Registered(Registered {
-            index: pending.remote,
-            message_2: &pending.message_2,
-            sealed: &sealed,
-        })
-        .encode();
+        let registered =
+            Packet::Registered(Registered { index: pending.remote, message_2: &pending.message_2, sealed: &sealed })
+                .encode();
         pay(source, &registered, common);
         Ok(())
     }
@@ -228,15 +190,9 @@ impl PendingTable {
             pending.association.enter(sealed, link.arrival());
             return Ok(None);
         };
-        let pending = self
-            .remove(index, common)
-            .expect("the entry was found in the table above");
+        let pending = self.remove(index, common).expect("the entry was found in the table above");
         let next_request = u32::try_from(pending.sources.len()).unwrap_or(u32::MAX);
-        let source = pending
-            .sources
-            .into_iter()
-            .nth(at)
-            .expect("the answered source is one of the list");
+        let source = pending.sources.into_iter().nth(at).expect("the answered source is one of the list");
         Ok(Some(Proved {
             index,
             peer: pending.peer,
@@ -250,11 +206,7 @@ impl PendingTable {
 
     /// Opens a packet for the entry `index`.
     pub(super) fn open(&self, sealed: &Sealed<'_>, link: Link) -> Result<Vec<u8>, Discard> {
-        self.table
-            .get(&sealed.index)
-            .ok_or(Discard::IndexUnknown)?
-            .association
-            .open(sealed, link.arrival())
+        self.table.get(&sealed.index).ok_or(Discard::IndexUnknown)?.association.open(sealed, link.arrival())
     }
 
     /// The peer goes on without having answered: its answer was lost, so it is asked again. It pays for that
@@ -266,14 +218,8 @@ impl PendingTable {
         messages: &[Message<'_>],
         common: &mut Common,
     ) -> Result<(), Discard> {
-        let asks = messages
-            .iter()
-            .any(|message| matches!(message, Message::Request(..)));
-        let at = pending
-            .sources
-            .iter()
-            .position(|source| source.link == link)
-            .ok_or(Discard::SourceWrong)?;
+        let asks = messages.iter().any(|message| matches!(message, Message::Request(..)));
+        let at = pending.sources.iter().position(|source| source.link == link).ok_or(Discard::SourceWrong)?;
         if !asks {
             return Err(Discard::MessageUnexpected);
         }
@@ -288,15 +234,9 @@ impl PendingTable {
 
 /// The sealed `PathCheck` for a source.
 fn check(association: &mut Association, source: &mut Source, at: usize) -> Vec<u8> {
-    let check = PathCheck {
-        nonce: source.nonce,
-        observed: source.link.remote(),
-    };
+    let check = PathCheck { nonce: source.nonce, observed: source.link.remote() };
     let id = u32::try_from(at).unwrap_or(u32::MAX);
-    association.seal(
-        source.lane.as_mut(),
-        &[Message::Request(id, Request::PathCheck(check))],
-    )
+    association.seal(source.lane.as_mut(), &[Message::Request(id, Request::PathCheck(check))])
 }
 
 /// Sends what the source has paid for [R-SEC-020]; a stream has shown already where it ends.

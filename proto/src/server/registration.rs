@@ -86,22 +86,13 @@ impl Registration {
             home: proved.link.remote().source_prefix(),
             association: proved.association,
             // Until its first Refresh a peer has agreed to nothing.
-            terms: Terms {
-                policy: Policy::CLOSED,
-                disclose: false,
-                relay: false,
-            },
+            terms: Terms { policy: Policy::CLOSED, disclose: false, relay: false },
             requests: Requests::resume(proved.next_request, proved.round_trip),
             answers: Answers::default(),
             bindings: Vec::new(),
             probes: Vec::new(),
         };
-        let binding = Binding {
-            link: proved.link,
-            lane: proved.lane,
-            private: List::default(),
-            expires: None,
-        };
+        let binding = Binding { link: proved.link, lane: proved.lane, private: List::default(), expires: None };
         registration.bind(now, binding, common);
         registration
     }
@@ -111,9 +102,7 @@ impl Registration {
     }
 
     pub(super) fn binding(&self, slot: Slot) -> Option<&Binding> {
-        self.bindings
-            .iter()
-            .find(|binding| binding.link.slot() == slot)
+        self.bindings.iter().find(|binding| binding.link.slot() == slot)
     }
 
     /// Whether the peer has proved `link`.
@@ -124,16 +113,12 @@ impl Registration {
     pub(super) fn transports(&self) -> Transports {
         self.bindings
             .iter()
-            .fold(Transports::default(), |all, binding| {
-                all.or(Transports::of(binding.link.transport()))
-            })
+            .fold(Transports::default(), |all, binding| all.or(Transports::of(binding.link.transport())))
     }
 
     /// The round trip to the peer in microseconds, 0 when it was not measured.
     pub(super) fn round_trip(&self) -> u32 {
-        self.requests.round_trip().map_or(0, |round_trip| {
-            u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX)
-        })
+        self.requests.round_trip().map_or(0, |round_trip| u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX))
     }
 
     /// Looks a request up that came by a proved link; `None` when it was dealt with.
@@ -172,15 +157,8 @@ impl Registration {
         common: &mut Common,
     ) -> bool {
         let stream = self.binding(slot).and_then(|binding| binding.link.stream());
-        let errand = Errand {
-            slot,
-            stream,
-            purpose,
-        };
-        let Some(id) = self
-            .requests
-            .begin(now, request.clone(), errand, stream.is_some())
-        else {
+        let errand = Errand { slot, stream, purpose };
+        let Some(id) = self.requests.begin(now, request.clone(), errand, stream.is_some()) else {
             return false;
         };
         self.send(slot, &[Message::Request(id, request)], common);
@@ -204,9 +182,7 @@ impl Registration {
         } else if let Seen::Answered(reply) = seen {
             self.send(slot, &[Message::Answer(id, reply)], common);
         } else {
-            self.drop_probes(|probe| {
-                probe.link.slot() == slot && probe.on_old_alive() == Verdict::Drop
-            });
+            self.drop_probes(|probe| probe.link.slot() == slot && probe.on_old_alive() == Verdict::Drop);
             self.accept(now, link, id, refresh, common);
         }
         self.arm(common);
@@ -253,9 +229,7 @@ impl Registration {
                     return Err(Discard::NonceWrongSource);
                 }
                 self.requests.answered(now, id);
-                self.drop_probes(|probe| {
-                    probe.link.slot() == errand.slot && probe.on_old_alive() == Verdict::Drop
-                });
+                self.drop_probes(|probe| probe.link.slot() == errand.slot && probe.on_old_alive() == Verdict::Drop);
                 self.arm(common);
                 Ok(Outcome::Nothing)
             }
@@ -264,18 +238,12 @@ impl Registration {
                 self.arm(common);
                 Ok(Outcome::Nothing)
             }
-            (Purpose::Introduce(_) | Purpose::CheckOld | Purpose::Tell, _, _) => {
-                Err(Discard::MessageUnexpected)
-            }
+            (Purpose::Introduce(_) | Purpose::CheckOld | Purpose::Tell, _, _) => Err(Discard::MessageUnexpected),
         }
     }
 
     /// Repeats what is due; returns the introductions that were given up.
-    pub(super) fn on_requests_due(
-        &mut self,
-        now: Instant,
-        common: &mut Common,
-    ) -> Vec<Introduction> {
+    pub(super) fn on_requests_due(&mut self, now: Instant, common: &mut Common) -> Vec<Introduction> {
         let mut given_up = Vec::new();
         while let Some(due) = self.requests.due(now) {
             match due {
@@ -312,20 +280,14 @@ impl Registration {
 
     /// Drops the bindings that were not refreshed; `false` when none is left.
     pub(super) fn on_lifetime(&mut self, now: Instant, common: &mut Common) -> bool {
-        self.bindings
-            .retain(|binding| binding.expires.is_none_or(|at| at > now));
+        self.bindings.retain(|binding| binding.expires.is_none_or(|at| at > now));
         self.arm(common);
         !self.bindings.is_empty()
     }
 
     /// Drops what depended on a stream; returns the introductions that were sent on it.
-    pub(super) fn on_stream_lost(
-        &mut self,
-        stream: StreamId,
-        common: &mut Common,
-    ) -> Vec<Introduction> {
-        self.bindings
-            .retain(|binding| binding.link.stream() != Some(stream));
+    pub(super) fn on_stream_lost(&mut self, stream: StreamId, common: &mut Common) -> Vec<Introduction> {
+        self.bindings.retain(|binding| binding.link.stream() != Some(stream));
         self.drop_probes(|probe| probe.link.stream() == Some(stream));
         let lost = self.forget(|errand| errand.stream == Some(stream));
         self.arm(common);
@@ -343,17 +305,11 @@ impl Registration {
 
     /// Lets go of timers and streams; returns the introductions that stay unanswered.
     pub(super) fn end(&mut self, now: Instant, common: &mut Common) -> Vec<Introduction> {
-        for timer in [
-            Timer::Lifetime(self.index),
-            Timer::Probes(self.index),
-            Timer::Requests(self.index),
-        ] {
+        for timer in [Timer::Lifetime(self.index), Timer::Probes(self.index), Timer::Requests(self.index)] {
             common.timers.clear(timer);
         }
         for stream in self.bindings.iter().filter_map(|b| b.link.stream()) {
-            common
-                .streams
-                .unbind(now, stream, self.index, &mut common.timers);
+            common.streams.unbind(now, stream, self.index, &mut common.timers);
         }
         self.forget(|_| true)
     }
@@ -379,10 +335,7 @@ impl Registration {
     }
 
     fn send(&mut self, slot: Slot, messages: &[Message<'_>], common: &mut Common) {
-        let binding = self
-            .bindings
-            .iter_mut()
-            .find(|binding| binding.link.slot() == slot);
+        let binding = self.bindings.iter_mut().find(|binding| binding.link.slot() == slot);
         if let Some(binding) = binding {
             let packet = self.association.seal(binding.lane.as_mut(), messages);
             common.send(binding.link, &packet);
@@ -402,13 +355,11 @@ impl Registration {
         let same = self.probes.iter().position(|probe| probe.link == link);
         let at = same.unwrap_or_else(|| {
             self.probes.retain(|probe| probe.link.slot() != slot);
-            let contested =
-                slot.0 == Transport::Udp && !refresh.moved && self.binding(slot).is_some();
+            let contested = slot.0 == Transport::Udp && !refresh.moved && self.binding(slot).is_some();
             let lane = link.stream().map(|_| self.association.lane());
             let check = (common.visible.octets(), self.requests.reserve());
             let wish = (refresh.clone(), id);
-            self.probes
-                .push(Probe::new(now, link, lane, check, wish, contested));
+            self.probes.push(Probe::new(now, link, lane, check, wish, contested));
             if contested {
                 self.check_old(now, slot, common);
             }
@@ -419,10 +370,7 @@ impl Registration {
         probe.credit += length;
         let check = Message::Request(
             probe.check,
-            Request::PathCheck(PathCheck {
-                nonce: probe.nonce,
-                observed: link.remote(),
-            }),
+            Request::PathCheck(PathCheck { nonce: probe.nonce, observed: link.remote() }),
         );
         let packet = self.association.seal(probe.lane.as_mut(), &[check]);
         if link.stream().is_some() {
@@ -438,12 +386,8 @@ impl Registration {
         let Some(binding) = self.binding(slot) else {
             return;
         };
-        let check = Request::PathCheck(PathCheck {
-            nonce: common.visible.octets(),
-            observed: binding.link.remote(),
-        });
-        self.requests
-            .forget(|_, errand| errand.slot == slot && matches!(errand.purpose, Purpose::CheckOld));
+        let check = Request::PathCheck(PathCheck { nonce: common.visible.octets(), observed: binding.link.remote() });
+        self.requests.forget(|_, errand| errand.slot == slot && matches!(errand.purpose, Purpose::CheckOld));
         self.request(now, slot, check, Purpose::CheckOld, common);
     }
 
@@ -451,14 +395,8 @@ impl Registration {
     fn take(&mut self, now: Instant, at: usize, common: &mut Common) {
         let probe = self.probes.remove(at);
         let slot = probe.link.slot();
-        self.requests
-            .forget(|_, errand| errand.slot == slot && matches!(errand.purpose, Purpose::CheckOld));
-        let binding = Binding {
-            link: probe.link,
-            lane: probe.lane,
-            private: List::default(),
-            expires: None,
-        };
+        self.requests.forget(|_, errand| errand.slot == slot && matches!(errand.purpose, Purpose::CheckOld));
+        let binding = Binding { link: probe.link, lane: probe.lane, private: List::default(), expires: None };
         self.bind(now, binding, common);
         self.accept(now, probe.link, probe.request, &probe.refresh, common);
     }
@@ -469,9 +407,7 @@ impl Registration {
         if let Some(at) = self.bindings.iter().position(|b| b.link.slot() == slot) {
             let old = self.bindings.remove(at);
             if let Some(stream) = old.link.stream() {
-                common
-                    .streams
-                    .unbind(now, stream, self.index, &mut common.timers);
+                common.streams.unbind(now, stream, self.index, &mut common.timers);
                 common.end_stream(stream, false);
             }
         }
@@ -492,20 +428,9 @@ impl Registration {
     }
 
     /// Does what a `Refresh` by a proved link asks.
-    fn accept(
-        &mut self,
-        now: Instant,
-        link: Link,
-        id: RequestId,
-        refresh: &Refresh,
-        common: &mut Common,
-    ) {
+    fn accept(&mut self, now: Instant, link: Link, id: RequestId, refresh: &Refresh, common: &mut Common) {
         let slot = link.slot();
-        self.terms = Terms {
-            policy: refresh.policy,
-            disclose: refresh.disclose,
-            relay: refresh.relay,
-        };
+        self.terms = Terms { policy: refresh.policy, disclose: refresh.disclose, relay: refresh.relay };
         if let Some(binding) = self.bindings.iter_mut().find(|b| b.link == link) {
             binding.link = link;
             binding.private = refresh.private.clone();

@@ -58,11 +58,7 @@ impl Registry {
 
     /// Opens a packet; the caller enters it into the replay windows.
     pub(super) fn open(&self, sealed: &Sealed<'_>, link: Link) -> Result<Vec<u8>, Discard> {
-        self.table
-            .get(&sealed.index)
-            .ok_or(Discard::IndexUnknown)?
-            .association
-            .open(sealed, link.arrival())
+        self.table.get(&sealed.index).ok_or(Discard::IndexUnknown)?.association.open(sealed, link.arrival())
     }
 
     /// Enters an opened packet into the replay windows of the registration, if it did not end with it.
@@ -90,13 +86,7 @@ impl Registry {
     }
 
     /// Ends a registration.
-    pub(super) fn remove(
-        &mut self,
-        now: Instant,
-        index: Index,
-        reason: UnregisterReason,
-        common: &mut Common,
-    ) {
+    pub(super) fn remove(&mut self, now: Instant, index: Index, reason: UnregisterReason, common: &mut Common) {
         let Some(mut registration) = self.table.remove(&index) else {
             return;
         };
@@ -132,17 +122,8 @@ impl Registry {
     }
 
     /// Tells an initiator that its session will not come about.
-    pub(super) fn reject(
-        &mut self,
-        now: Instant,
-        introduction: &Introduction,
-        code: Refusal,
-        common: &mut Common,
-    ) {
-        let rejected = Request::Rejected(Rejected {
-            session: introduction.session,
-            code,
-        });
+    pub(super) fn reject(&mut self, now: Instant, introduction: &Introduction, code: Refusal, common: &mut Common) {
+        let rejected = Request::Rejected(Rejected { session: introduction.session, code });
         self.tell(now, introduction.initiator, introduction, rejected, common);
     }
 
@@ -167,13 +148,7 @@ impl Registry {
         }
     }
 
-    pub(super) fn on_stream_lost(
-        &mut self,
-        now: Instant,
-        index: Index,
-        stream: StreamId,
-        common: &mut Common,
-    ) {
+    pub(super) fn on_stream_lost(&mut self, now: Instant, index: Index, stream: StreamId, common: &mut Common) {
         let Some(registration) = self.table.get_mut(&index) else {
             return;
         };
@@ -200,7 +175,5 @@ impl Registry {
 /// The binding that carries an introduction's messages: one of its transport, else any.
 fn slot_for(registration: &Registration, introduction: &Introduction) -> Option<Slot> {
     let slots = || registration.bindings().iter().map(|b| b.link.slot());
-    slots()
-        .find(|slot| slot.0 == introduction.transport)
-        .or_else(|| slots().next())
+    slots().find(|slot| slot.0 == introduction.transport).or_else(|| slots().next())
 }

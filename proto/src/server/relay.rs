@@ -97,12 +97,7 @@ impl Relay {
         if self.channels.len() >= limits.channels || !self.may_want(asker.0, limits) {
             return Err(Refused);
         }
-        let side = |(peer, family), id| Side {
-            peer,
-            id,
-            family,
-            wanted: false,
-        };
+        let side = |(peer, family), id| Side { peer, id, family, wanted: false };
         let ids = [(); 2].map(|()| ChannelId(common.visible.octets()));
         let number = self.next;
         self.next += 1;
@@ -121,9 +116,7 @@ impl Relay {
                 octets: 0,
             },
         );
-        common
-            .timers
-            .set(Timer::Channel(number), now + CHANNEL_UNUSED);
+        common.timers.set(Timer::Channel(number), now + CHANNEL_UNUSED);
         self.want(number, 0, &common.config.limits)?;
         Ok(ids)
     }
@@ -156,10 +149,7 @@ impl Relay {
         registry: &Registry,
         common: &mut Common,
     ) -> Result<Passed, Discard> {
-        let &(number, at) = self
-            .by_side
-            .get(&relayed.channel)
-            .ok_or(Discard::ChannelUnknown)?;
+        let &(number, at) = self.by_side.get(&relayed.channel).ok_or(Discard::ChannelUnknown)?;
         let channel = self.channels.get(&number).ok_or(Discard::ChannelUnknown)?;
         let [from, to] = [&channel.sides[at], &channel.sides[1 - at]];
         let (transport, family) = link.slot();
@@ -170,10 +160,7 @@ impl Relay {
         if !from.wanted && !self.may_want(from.peer, &common.config.limits) {
             return Err(Discard::OverLimit);
         }
-        let receiver = registry
-            .by_peer(to.peer)
-            .filter(|_| to.wanted)
-            .ok_or(Discard::ChannelUnknown)?;
+        let receiver = registry.by_peer(to.peer).filter(|_| to.wanted).ok_or(Discard::ChannelUnknown)?;
         let bindings = || receiver.bindings().iter().map(|binding| binding.link);
         let target = bindings()
             .find(|link| link.slot() == (transport, to.family))
@@ -187,11 +174,7 @@ impl Relay {
             }
             Some(stream) => {
                 common.send(target, packet);
-                if common.streams.is_slow(stream) {
-                    Passed::Slowly(stream)
-                } else {
-                    Passed::Yes
-                }
+                if common.streams.is_slow(stream) { Passed::Slowly(stream) } else { Passed::Yes }
             }
             None => {
                 common.send(target, packet);
@@ -207,11 +190,7 @@ impl Relay {
         let Some(channel) = self.channels.get(&number) else {
             return;
         };
-        let lifetime = if channel.packets == 0 {
-            CHANNEL_UNUSED
-        } else {
-            CHANNEL_USED
-        };
+        let lifetime = if channel.packets == 0 { CHANNEL_UNUSED } else { CHANNEL_USED };
         let ends = channel.last + lifetime;
         if ends > now {
             common.timers.set(Timer::Channel(number), ends);
@@ -238,10 +217,7 @@ impl Relay {
         channel.octets += octets as u64;
         channel.packets += 1;
         if channel.packets == 1 {
-            common.out.event(ServerEvent::RelayOpened {
-                a: channel.sides[0].peer,
-                b: channel.sides[1].peer,
-            });
+            common.out.event(ServerEvent::RelayOpened { a: channel.sides[0].peer, b: channel.sides[1].peer });
         }
     }
 
@@ -271,8 +247,7 @@ impl Relay {
         };
         common.timers.clear(Timer::Channel(number));
         let [a, b] = &channel.sides;
-        self.by_session
-            .remove(&key(channel.session, a.peer, b.peer));
+        self.by_session.remove(&key(channel.session, a.peer, b.peer));
         for side in &channel.sides {
             self.by_side.remove(&side.id);
             if let (true, Some(count)) = (side.wanted, self.per_peer.get_mut(&side.peer)) {
@@ -283,11 +258,7 @@ impl Relay {
             }
         }
         if channel.packets > 0 {
-            common.out.event(ServerEvent::RelayClosed {
-                a: a.peer,
-                b: b.peer,
-                octets: channel.octets,
-            });
+            common.out.event(ServerEvent::RelayClosed { a: a.peer, b: b.peer, octets: channel.octets });
         }
     }
 }

@@ -22,17 +22,13 @@ impl Tokens {
     /// The key comes from the server's private key, so that a `Reset` after a restart has the token that
     /// was told before it.
     pub(super) fn new(secret: &[u8; 32]) -> Self {
-        Self {
-            key: keyed(secret, &[b"pinhole reset"]),
-        }
+        Self { key: keyed(secret, &[b"pinhole reset"]) }
     }
 
     /// What a `Reset` of `index` to `remote` carries.
     pub(super) fn token(&self, index: Index, remote: Endpoint) -> Token {
         let whole = keyed(&self.key, &[&index.0, &body(&remote)]);
-        *whole
-            .first_chunk()
-            .expect("32 octets have 16 in front of them")
+        *whole.first_chunk().expect("32 octets have 16 in front of them")
     }
 }
 
@@ -45,10 +41,7 @@ pub(super) struct Resets {
 
 impl Resets {
     pub(super) fn new(tokens: Tokens) -> Self {
-        Self {
-            tokens,
-            rates: RateLimiter::new(RESETS_PER_SECOND, RESETS_PER_SECOND),
-        }
+        Self { tokens, rates: RateLimiter::new(RESETS_PER_SECOND, RESETS_PER_SECOND) }
     }
 
     /// Answers a `Sealed` of `length` octets whose index nobody has.

@@ -16,12 +16,7 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) const fn new(shard: u8, boot: u8) -> Self {
-        Self {
-            shard,
-            boot,
-            fresh: 0,
-            freed: VecDeque::new(),
-        }
+        Self { shard, boot, fresh: 0, freed: VecDeque::new() }
     }
 
     /// An index that nobody has.

@@ -101,10 +101,10 @@ pub(super) fn of(server: &Server) -> ServerSnapshot {
         packets: channel.packets,
         octets: channel.octets,
     });
-    let streams = common.streams.iter().map(|(stream, bound)| ServerStream {
-        peer: bound.and_then(|index| server.registry.name(index)),
-        ..stream
-    });
+    let streams = common
+        .streams
+        .iter()
+        .map(|(stream, bound)| ServerStream { peer: bound.and_then(|index| server.registry.name(index)), ..stream });
     ServerSnapshot {
         sockets: common.sockets.len(),
         registrations: registrations.collect(),
@@ -112,9 +112,7 @@ pub(super) fn of(server: &Server) -> ServerSnapshot {
         channels: channels.collect(),
         streams: streams.collect(),
         deadline: common.timers.next(),
-        rates: server.admission.remembered()
-            + server.resets.remembered()
-            + server.introductions.remembered(),
+        rates: server.admission.remembered() + server.resets.remembered() + server.introductions.remembered(),
         discards: common.discards.clone(),
     }
 }

@@ -39,33 +39,17 @@ impl Sockets {
     /// Orders every port of the configuration.
     pub(super) fn open(config: &ServerConfig, out: &mut Outbox<ServerEvent<'static>>) -> Self {
         let mut table = BTreeMap::new();
-        let families: &[Family] = if config.ipv6 {
-            &[Family::V4, Family::V6]
-        } else {
-            &[Family::V4]
-        };
+        let families: &[Family] = if config.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
         let mut first = [None; 2];
         for &family in families {
-            for (role, port) in [
-                (Role::Main, config.port),
-                (Role::Alternate, config.alternate_port),
-            ] {
+            for (role, port) in [(Role::Main, config.port), (Role::Alternate, config.alternate_port)] {
                 for transport in [Transport::Udp, Transport::Tcp] {
                     let socket = SocketId(u32::try_from(table.len()).unwrap_or(u32::MAX));
                     // With port 0 the first socket of a role finds the number for all of them.
                     let share = first[role as usize].filter(|_| port == 0);
                     first[role as usize].get_or_insert(socket);
                     out.open(socket, transport, family, port, share);
-                    table.insert(
-                        socket,
-                        Socket {
-                            transport,
-                            family,
-                            role,
-                            port,
-                            state: State::Ordered,
-                        },
-                    );
+                    table.insert(socket, Socket { transport, family, role, port, state: State::Ordered });
                 }
             }
         }
@@ -83,11 +67,7 @@ impl Sockets {
             return Err(Discard::SocketUnknown);
         }
         entry.state = State::Open { local };
-        out.event(ServerEvent::Listening {
-            transport: entry.transport,
-            socket,
-            local,
-        });
+        out.event(ServerEvent::Listening { transport: entry.transport, socket, local });
         Ok(())
     }
 
@@ -98,11 +78,7 @@ impl Sockets {
         out: &mut Outbox<ServerEvent<'static>>,
     ) -> Result<(), Discard> {
         let entry = self.table.remove(&socket).ok_or(Discard::SocketUnknown)?;
-        out.event(ServerEvent::ListenFailed {
-            transport: entry.transport,
-            port: entry.port,
-            error,
-        });
+        out.event(ServerEvent::ListenFailed { transport: entry.transport, port: entry.port, error });
         Ok(())
     }
 

@@ -15,9 +15,7 @@ use alloc::vec::Vec;
 use super::api::{Limits, ServerEvent, ServerStream};
 use super::common::Timer;
 use super::link::Link;
-use crate::constants::{
-    FIRST_FRAME, PENDING_LIFETIME, RELAY_FULL, RELAY_PAUSE, RELAY_RESUME, RELAY_STALL,
-};
+use crate::constants::{FIRST_FRAME, PENDING_LIFETIME, RELAY_FULL, RELAY_PAUSE, RELAY_RESUME, RELAY_STALL};
 use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{MAX_UNWRITTEN, SocketId, StreamId};
@@ -118,13 +116,7 @@ impl Streams {
     }
 
     /// Appends a control packet. A stream that does not take it within its bound is aborted.
-    pub(super) fn write(
-        &mut self,
-        stream: StreamId,
-        packet: &[u8],
-        timers: &mut Timers<Timer>,
-        out: &mut Out,
-    ) {
+    pub(super) fn write(&mut self, stream: StreamId, packet: &[u8], timers: &mut Timers<Timer>, out: &mut Out) {
         let Some(entry) = self.table.get_mut(&stream) else {
             return;
         };
@@ -139,16 +131,12 @@ impl Streams {
 
     /// Whether a relayed packet fits.
     pub(super) fn has_room(&self, stream: StreamId, packet: usize) -> bool {
-        self.table
-            .get(&stream)
-            .is_none_or(|entry| entry.unwritten + 2 + packet <= RELAY_FULL)
+        self.table.get(&stream).is_none_or(|entry| entry.unwritten + 2 + packet <= RELAY_FULL)
     }
 
     /// Whether those who send to this stream by the relay are to be held up.
     pub(super) fn is_slow(&self, stream: StreamId) -> bool {
-        self.table
-            .get(&stream)
-            .is_some_and(|entry| entry.unwritten > RELAY_PAUSE)
+        self.table.get(&stream).is_some_and(|entry| entry.unwritten > RELAY_PAUSE)
     }
 
     /// Stops reading `source` until `slow` has taken enough.
@@ -191,10 +179,7 @@ impl Streams {
     }
 
     pub(super) fn take_backlog(&mut self, stream: StreamId) -> Vec<u8> {
-        self.table
-            .get_mut(&stream)
-            .map(|entry| core::mem::take(&mut entry.backlog))
-            .unwrap_or_default()
+        self.table.get_mut(&stream).map(|entry| core::mem::take(&mut entry.backlog)).unwrap_or_default()
     }
 
     pub(super) fn on_written(
@@ -222,11 +207,7 @@ impl Streams {
 
     /// Reads on, if nothing holds the stream up any more.
     pub(super) fn read_on(&mut self, stream: StreamId, out: &mut Out) {
-        if self
-            .table
-            .get(&stream)
-            .is_some_and(|entry| entry.held_up_by.is_empty())
-        {
+        if self.table.get(&stream).is_some_and(|entry| entry.held_up_by.is_empty()) {
             out.read(stream, true);
         }
     }
@@ -245,13 +226,7 @@ impl Streams {
     }
 
     /// A registration has ended whose stream this was: somebody has to bind it soon.
-    pub(super) fn unbind(
-        &mut self,
-        now: Instant,
-        stream: StreamId,
-        index: Index,
-        timers: &mut Timers<Timer>,
-    ) {
+    pub(super) fn unbind(&mut self, now: Instant, stream: StreamId, index: Index, timers: &mut Timers<Timer>) {
         if let Some(entry) = self.table.get_mut(&stream)
             && entry.state == State::Bound(index)
         {
@@ -261,13 +236,7 @@ impl Streams {
     }
 
     /// Closes or aborts a stream.
-    pub(super) fn end(
-        &mut self,
-        stream: StreamId,
-        abort: bool,
-        timers: &mut Timers<Timer>,
-        out: &mut Out,
-    ) {
+    pub(super) fn end(&mut self, stream: StreamId, abort: bool, timers: &mut Timers<Timer>, out: &mut Out) {
         if self.forget(stream, timers) {
             out.close(stream, abort);
         }

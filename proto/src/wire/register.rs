@@ -78,11 +78,7 @@ impl<'a> Register<'a> {
         let cookie = *take(&mut rest)?;
         let message_1 = take_counted(&mut rest)?;
         padding(rest)?;
-        Ok(Self {
-            index,
-            cookie,
-            message_1,
-        })
+        Ok(Self { index, cookie, message_1 })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -104,11 +100,7 @@ impl<'a> Registered<'a> {
         reserved(&mut rest)?;
         let index = Index(*take(&mut rest)?);
         let message_2 = take_counted(&mut rest)?;
-        Ok(Self {
-            index,
-            message_2,
-            sealed: rest,
-        })
+        Ok(Self { index, message_2, sealed: rest })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
