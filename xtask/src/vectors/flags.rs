@@ -25,7 +25,7 @@ pub(super) const FLAGS: [Flag; 39] = [
     flag(
         "AssociatedData",
         "CRYPTO",
-        &["R-SEC-021", "R-SEC-022"],
+        &["R-SEC-031", "R-SEC-032"],
         "The header is authenticated with the ciphertext.",
     ),
     flag(
@@ -190,7 +190,7 @@ pub(super) const FLAGS: [Flag; 39] = [
         &["R-WIRE-012"],
         "Padding that is not zero.",
     ),
-    flag("Proof", "CRYPTO", &["R-PUNCH-011"], "The proof of a Punch."),
+    flag("Proof", "CRYPTO", &["R-PUNCH-001"], "The proof of a Punch."),
     flag(
         "ReplyFromOutOfRange",
         "RANGE",
@@ -206,7 +206,7 @@ pub(super) const FLAGS: [Flag; 39] = [
     flag(
         "Sealing",
         "CRYPTO",
-        &["R-SEC-020", "R-SEC-021"],
+        &["R-SEC-030", "R-SEC-031"],
         "A sealed packet made from a key, a counter and a plaintext.",
     ),
     flag(
