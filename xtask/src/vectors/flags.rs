@@ -21,7 +21,7 @@ const fn flag(
     }
 }
 
-pub(super) const FLAGS: [Flag; 39] = [
+pub(super) const FLAGS: [Flag; 38] = [
     flag(
         "AssociatedData",
         "CRYPTO",
@@ -85,7 +85,7 @@ pub(super) const FLAGS: [Flag; 39] = [
     flag(
         "Frames",
         "STRUCTURE",
-        &["R-WIRE-050", "R-WIRE-051"],
+        &["R-WIRE-050"],
         "Packets on a stream.",
     ),
     flag(
@@ -167,12 +167,6 @@ pub(super) const FLAGS: [Flag; 39] = [
         "The shortest of its kind, or close to it.",
     ),
     flag(
-        "NotCanonicalText",
-        "CANONICAL",
-        &["R-TERM-001"],
-        "Text that is not the one spelling of a key.",
-    ),
-    flag(
         "Ordinary",
         "NORMAL",
         &["R-WIRE-020"],
@@ -212,7 +206,7 @@ pub(super) const FLAGS: [Flag; 39] = [
     flag(
         "SizeWrong",
         "STRUCTURE",
-        &["R-WIRE-002", "R-WIRE-004", "R-WIRE-007"],
+        &["R-WIRE-002", "R-WIRE-004", "R-WIRE-007", "R-WIRE-010"],
         "A packet is longer or shorter than its kind may be.",
     ),
     flag(
@@ -224,7 +218,7 @@ pub(super) const FLAGS: [Flag; 39] = [
     flag(
         "Truncated",
         "STRUCTURE",
-        &["R-WIRE-020"],
+        &["R-WIRE-020", "R-WIRE-023"],
         "The body is cut short and the lengths around it say so.",
     ),
     flag(
