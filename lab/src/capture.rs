@@ -8,9 +8,7 @@ use std::time::Instant;
 use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket,
-};
+use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 
 use crate::error::LabError;
 use crate::recording::{Direction, Fate, Recording};
@@ -26,16 +24,10 @@ pub struct Capture {
 impl Capture {
     /// Opens a capture in the calling thread's namespace.
     pub(crate) fn open(interface: &str) -> Result<Self, LabError> {
-        let index =
-            if_nametoindex(interface).map_err(|_| LabError::NoSuch(interface.to_owned()))?;
+        let index = if_nametoindex(interface).map_err(|_| LabError::NoSuch(interface.to_owned()))?;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(
-            AddressFamily::Packet,
-            SockType::Datagram,
-            flags,
-            SockProtocol::EthAll,
-        )
-        .map_err(|errno| LabError::io("open a packet socket", errno))?;
+        let socket = socket(AddressFamily::Packet, SockType::Datagram, flags, SockProtocol::EthAll)
+            .map_err(|errno| LabError::io("open a packet socket", errno))?;
         let stop = Arc::new(EventFd::new().map_err(|errno| LabError::io("make an event", errno))?);
         let recording = Recording::new();
         let (stopped, records) = (Arc::clone(&stop), recording.clone());
@@ -43,11 +35,7 @@ impl Capture {
             .name("lab-capture".into())
             .spawn(move || record(&socket, index as usize, &records, &stopped))
             .map_err(|error| LabError::io("start a capture", error))?;
-        Ok(Self {
-            recording,
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { recording, stop, thread: Some(thread) })
     }
 
     /// What has been recorded up to this moment.
@@ -77,23 +65,13 @@ fn record(socket: &OwnedFd, interface: usize, recording: &Recording, stop: &Even
     loop {
         // Read until nothing is left before looking at `stop`, so that a capture ends complete.
         while let Ok((length, Some(from))) = recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
-            let ip = matches!(
-                u16::from_be(from.protocol()),
-                ETHERTYPE_IPV4 | ETHERTYPE_IPV6
-            );
+            let ip = matches!(u16::from_be(from.protocol()), ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
             if ip && from.ifindex() == interface {
-                let direction = if from.pkttype() == PACKET_OUTGOING {
-                    Direction::Out
-                } else {
-                    Direction::In
-                };
+                let direction = if from.pkttype() == PACKET_OUTGOING { Direction::Out } else { Direction::In };
                 recording.add(Instant::now(), direction, Fate::Passed, &buffer[..length]);
             }
         }
-        let mut ready = [
-            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-            PollFd::new(stop.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut ready, PollTimeout::NONE);
         let [packets, stopped] = ready.map(|fd| fd.any().unwrap_or(false));
         if stopped && !packets {

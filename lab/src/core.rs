@@ -19,8 +19,7 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::prctl::set_timerslack;
 use nix::sys::time::TimeSpec;
 use thread_priority::unix::{
-    RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
+    RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
 use thread_priority::{ThreadPriority, ThreadPriorityValue};
 use tun_rs::SyncDevice;
@@ -66,11 +65,7 @@ impl SharedLine {
 
 impl LineState {
     fn new(line: Line) -> Self {
-        Self {
-            line,
-            up: Losses::new(line.up),
-            down: Losses::new(line.down),
-        }
+        Self { line, up: Losses::new(line.up), down: Losses::new(line.down) }
     }
 }
 
@@ -83,9 +78,7 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn start(ports: Vec<Port>) -> Result<Self, LabError> {
         for port in &ports {
-            port.device
-                .set_nonblocking(true)
-                .map_err(|error| LabError::io("prepare a TUN device", error))?;
+            port.device.set_nonblocking(true).map_err(|error| LabError::io("prepare a TUN device", error))?;
         }
         let stop = Arc::new(EventFd::new().map_err(|errno| LabError::io("make an event", errno))?);
         let stopped = Arc::clone(&stop);
@@ -93,18 +86,10 @@ impl Core {
             .name("lab-core".into())
             .spawn(move || {
                 be_punctual();
-                Carrier {
-                    ports,
-                    under_way: BinaryHeap::new(),
-                    count: 0,
-                }
-                .run(&stopped);
+                Carrier { ports, under_way: BinaryHeap::new(), count: 0 }.run(&stopped);
             })
             .map_err(|error| LabError::io("start the core", error))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
@@ -151,15 +136,9 @@ impl Carrier {
         let mut buffer = vec![0; 65_536];
         loop {
             self.deliver();
-            let wait = self
-                .under_way
-                .peek()
-                .map(|Reverse(next)| next.due.saturating_duration_since(Instant::now()));
-            let mut ready: Vec<_> = self
-                .ports
-                .iter()
-                .map(|port| PollFd::new(port.device.as_fd(), PollFlags::POLLIN))
-                .collect();
+            let wait = self.under_way.peek().map(|Reverse(next)| next.due.saturating_duration_since(Instant::now()));
+            let mut ready: Vec<_> =
+                self.ports.iter().map(|port| PollFd::new(port.device.as_fd(), PollFlags::POLLIN)).collect();
             ready.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));
             // An interrupted wait shows nothing ready, and the next round waits again.
             let _ = ppoll(&mut ready, wait.map(TimeSpec::from), None);
@@ -191,13 +170,8 @@ impl Carrier {
                 continue;
             }
             let port = &self.ports[from];
-            let (delay, lost) = port
-                .line
-                .with(|state| (state.line.up.delay, state.up.draw()));
-            let to = self
-                .ports
-                .iter()
-                .position(|port| port.networks.iter().any(|net| net.contains(destination)));
+            let (delay, lost) = port.line.with(|state| (state.line.up.delay, state.up.draw()));
+            let to = self.ports.iter().position(|port| port.networks.iter().any(|net| net.contains(destination)));
             let fate = match to {
                 _ if lost => Fate::Lost,
                 None => Fate::Unroutable,
@@ -219,26 +193,17 @@ impl Carrier {
 
     /// Hands over what is due.
     fn deliver(&mut self) {
-        while self
-            .under_way
-            .peek()
-            .is_some_and(|Reverse(next)| next.due <= Instant::now())
-        {
+        while self.under_way.peek().is_some_and(|Reverse(next)| next.due <= Instant::now()) {
             let Some(Reverse(arrived)) = self.under_way.pop() else {
                 return;
             };
             let port = &self.ports[arrived.to];
             let lost = port.line.with(|state| state.down.draw());
             let at = Instant::now();
-            port.recording
-                .add_as_it_goes(at, Direction::In, &arrived.packet, || {
-                    // A device that takes no packet is one whose interface is down: a line that is cut.
-                    if lost || port.device.send(&arrived.packet).is_err() {
-                        Fate::Lost
-                    } else {
-                        Fate::Passed
-                    }
-                });
+            port.recording.add_as_it_goes(at, Direction::In, &arrived.packet, || {
+                // A device that takes no packet is one whose interface is down: a line that is cut.
+                if lost || port.device.send(&arrived.packet).is_err() { Fate::Lost } else { Fate::Passed }
+            });
         }
     }
 }

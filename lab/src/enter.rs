@@ -49,10 +49,7 @@ pub fn enter() -> Result<(), LabError> {
 /// Lists what this machine lacks, as far as that can be told without trying.
 #[must_use]
 pub fn missing() -> Vec<Missing> {
-    let mut missing: Vec<_> = Program::ALL
-        .into_iter()
-        .filter_map(|program| program.path().err())
-        .collect();
+    let mut missing: Vec<_> = Program::ALL.into_iter().filter_map(|program| program.path().err()).collect();
     if let Err(error) = fs::OpenOptions::new().read(true).write(true).open(TUN) {
         missing.push(Missing::new(
             format!("access to {TUN} ({error})"),
@@ -65,16 +62,10 @@ pub fn missing() -> Vec<Missing> {
             [
                 ("/proc/sys/kernel/unprivileged_userns_clone", "0", "1"),
                 ("/proc/sys/user/max_user_namespaces", "0", "10000"),
-                (
-                    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-                    "1",
-                    "0",
-                ),
+                ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
             ]
             .into_iter()
-            .filter(|(file, forbids, _)| {
-                fs::read_to_string(file).is_ok_and(|value| value.trim() == *forbids)
-            })
+            .filter(|(file, forbids, _)| fs::read_to_string(file).is_ok_and(|value| value.trim() == *forbids))
             .map(|(file, _, allows)| {
                 Missing::new(
                     "the permission to make user namespaces",
@@ -110,8 +101,7 @@ fn outer() -> Result<(), LabError> {
                 ("/proc/self/uid_map", format!("0 {user} 1")),
                 ("/proc/self/gid_map", format!("0 {group} 1")),
             ] {
-                fs::write(file, line)
-                    .map_err(|error| LabError::io(format!("write {file}"), error))?;
+                fs::write(file, line).map_err(|error| LabError::io(format!("write {file}"), error))?;
             }
         }
         Err(errno) => return Err(refused("PID namespaces", errno)),
@@ -132,16 +122,11 @@ fn outer() -> Result<(), LabError> {
         .env(STAGE, lifeline.as_raw_fd().to_string())
         .status()
         .map_err(|error| LabError::io("start again inside namespaces", error))?;
-    std::process::exit(
-        status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
-    )
+    std::process::exit(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
 }
 
 fn inner(lifeline: &str) -> Result<(), LabError> {
-    set_pdeathsig(Signal::SIGKILL)
-        .map_err(|errno| LabError::io("ask to end with the parent", errno))?;
+    set_pdeathsig(Signal::SIGKILL).map_err(|errno| LabError::io("ask to end with the parent", errno))?;
     let lifeline: PipeReader = fs::File::open(format!("/proc/self/fd/{lifeline}"))
         .map(|file| std::os::fd::OwnedFd::from(file).into())
         .map_err(|error| LabError::io("open the pipe to the parent", error))?;
@@ -157,13 +142,7 @@ fn inner(lifeline: &str) -> Result<(), LabError> {
         .map_err(|errno| refused("mount namespaces", errno))?;
     // A container that masks parts of /proc forbids this. The lab can do without: it only makes
     // process numbers in /proc agree with those that programs see of each other.
-    let _ = mount(
-        Some("proc"),
-        "/proc",
-        Some("proc"),
-        MsFlags::empty(),
-        None::<&str>,
-    );
+    let _ = mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>);
     // Whoever finds that the rest is missing can still talk to itself.
     Program::Ip.run(&["link", "set", "dev", "lo", "up"], "")?;
     Program::Nft.run(&["list", "tables"], "").map_err(|error| {

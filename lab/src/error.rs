@@ -14,10 +14,7 @@ pub struct Missing {
 
 impl Missing {
     pub(crate) fn new(what: impl Into<String>, how_to_get: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            how_to_get: how_to_get.into(),
-        }
+        Self { what: what.into(), how_to_get: how_to_get.into() }
     }
 }
 
@@ -47,9 +44,7 @@ pub enum LabError {
     #[error("there is no `{0}`")]
     NoSuch(String),
     /// A NAT does not behave as its kind declares.
-    #[error(
-        "the NAT `{kind}` is not what it claims to be: declared {declared}, measured {measured}"
-    )]
+    #[error("the NAT `{kind}` is not what it claims to be: declared {declared}, measured {measured}")]
     NotAsDeclared {
         /// The kind's name.
         kind: String,
@@ -71,9 +66,6 @@ pub enum LabError {
 
 impl LabError {
     pub(crate) fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io {
-            doing: doing.into(),
-            source: source.into(),
-        }
+        Self::Io { doing: doing.into(), source: source.into() }
     }
 }

@@ -60,12 +60,7 @@ impl Lab {
                 continue;
             };
             let device = namespace
-                .run(|| {
-                    DeviceBuilder::new()
-                        .name(node.interface())
-                        .enable(false)
-                        .build_sync()
-                })?
+                .run(|| DeviceBuilder::new().name(node.interface()).enable(false).build_sync())?
                 .map_err(|error| LabError::io("make a TUN device", error))?;
             let line = SharedLine::new(match site {
                 "a" => topology.line_a,
@@ -73,27 +68,13 @@ impl Lab {
                 _ => topology.line_s,
             });
             let recording = Recording::new();
-            lines.push(Access {
-                site,
-                recording: recording.clone(),
-                line: line.clone(),
-            });
-            ports.push(Port {
-                device,
-                networks: node.networks(),
-                recording,
-                line,
-            });
+            lines.push(Access { site, recording: recording.clone(), line: line.clone() });
+            ports.push(Port { device, networks: node.networks(), recording, line });
         }
 
         wiring::connect(&nodes, topology.seed)?;
         let core = Core::start(ports)?;
-        Ok(Self {
-            topology: *topology,
-            nodes,
-            lines,
-            _core: core,
-        })
+        Ok(Self { topology: *topology, nodes, lines, _core: core })
     }
 
     /// What this lab was built from.
@@ -123,11 +104,7 @@ impl Lab {
     /// # Errors
     ///
     /// [`LabError::NoSuch`] for a name that the lab does not have.
-    pub fn run_on<T: Send>(
-        &self,
-        name: &str,
-        work: impl FnOnce() -> T + Send,
-    ) -> Result<T, LabError> {
+    pub fn run_on<T: Send>(&self, name: &str, work: impl FnOnce() -> T + Send) -> Result<T, LabError> {
         self.node(name)?.1.run(work)
     }
 
@@ -137,10 +114,7 @@ impl Lab {
     ///
     /// [`LabError::NoSuch`] for a name that the lab does not have, and for a firewall, which has none.
     pub fn address(&self, name: &str) -> Result<IpAddr, LabError> {
-        self.addresses(name)?
-            .first()
-            .copied()
-            .ok_or_else(|| LabError::NoSuch(name.to_owned()))
+        self.addresses(name)?.first().copied().ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }
 
     /// All addresses of a host, or the outside addresses of a NAT.
@@ -149,13 +123,7 @@ impl Lab {
     ///
     /// [`LabError::NoSuch`] for a name that the lab does not have.
     pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, LabError> {
-        Ok(self
-            .node(name)?
-            .0
-            .addresses
-            .iter()
-            .map(|net| net.address)
-            .collect())
+        Ok(self.node(name)?.0.addresses.iter().map(|net| net.address).collect())
     }
 
     /// The address under which the core knows a host: that of its outermost NAT, or its own.
@@ -165,11 +133,7 @@ impl Lab {
     /// [`LabError::NoSuch`] for a name that the lab does not have.
     pub fn public_address(&self, name: &str) -> Result<IpAddr, LabError> {
         let edge = self.edge(name)?;
-        let address = if matches!(edge.gate, Some(Gate::Ipv6Firewall { .. })) {
-            name
-        } else {
-            edge.name
-        };
+        let address = if matches!(edge.gate, Some(Gate::Ipv6Firewall { .. })) { name } else { edge.name };
         self.address(address)
     }
 
@@ -215,10 +179,7 @@ impl Lab {
     }
 
     fn node(&self, name: &str) -> Result<&(Node, Namespace), LabError> {
-        self.nodes
-            .iter()
-            .find(|(node, _)| node.name == name)
-            .ok_or_else(|| LabError::NoSuch(name.to_owned()))
+        self.nodes.iter().find(|(node, _)| node.name == name).ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }
 
     fn edge(&self, name: &str) -> Result<&Node, LabError> {
@@ -248,8 +209,6 @@ impl Drop for Lab {
 
 impl std::fmt::Debug for Lab {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lab")
-            .field("topology", &self.topology)
-            .finish_non_exhaustive()
+        f.debug_struct("Lab").field("topology", &self.topology).finish_non_exhaustive()
     }
 }

@@ -15,10 +15,7 @@ impl Line {
     /// A line without loss that takes `one_way` in each direction.
     #[must_use]
     pub fn with_delay(one_way: Duration) -> Self {
-        let way = Way {
-            delay: one_way,
-            ..Way::default()
-        };
+        let way = Way { delay: one_way, ..Way::default() };
         Self { up: way, down: way }
     }
 
@@ -27,17 +24,9 @@ impl Line {
     #[must_use]
     pub fn losing(self, loss: f64, seed: u64) -> Self {
         Self {
-            up: Way {
-                loss,
-                seed,
-                ..self.up
-            },
+            up: Way { loss, seed, ..self.up },
             // Not the same pattern both ways, and still one seed to write down.
-            down: Way {
-                loss,
-                seed: !seed,
-                ..self.down
-            },
+            down: Way { loss, seed: !seed, ..self.down },
         }
     }
 }
@@ -62,10 +51,7 @@ pub(crate) struct Losses {
 
 impl Losses {
     pub(crate) fn new(way: Way) -> Self {
-        Self {
-            loss: way.loss,
-            state: way.seed,
-        }
+        Self { loss: way.loss, state: way.seed }
     }
 
     /// Whether the next packet is lost.
@@ -89,11 +75,7 @@ mod tests {
 
     #[test]
     fn a_seed_loses_the_same_packets_every_time_and_about_as_many_as_asked() {
-        let way = Way {
-            loss: 0.05,
-            seed: 7,
-            ..Way::default()
-        };
+        let way = Way { loss: 0.05, seed: 7, ..Way::default() };
         let draw = || {
             let mut losses = Losses::new(way);
             (0..20_000).map(|_| losses.draw()).collect::<Vec<_>>()
@@ -106,10 +88,7 @@ mod tests {
     #[test]
     fn a_line_without_loss_loses_nothing_and_one_with_all_of_it_everything() {
         let mut none = Losses::new(Way::default());
-        let mut all = Losses::new(Way {
-            loss: 1.0,
-            ..Way::default()
-        });
+        let mut all = Losses::new(Way { loss: 1.0, ..Way::default() });
         assert!((0..1_000).all(|_| !none.draw() && all.draw()));
     }
 }

@@ -75,11 +75,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Verb::Probe { kinds } => {
             enter()?;
-            probe(if kinds.is_empty() {
-                &NatKind::ALL
-            } else {
-                &kinds
-            })
+            probe(if kinds.is_empty() { &NatKind::ALL } else { &kinds })
         }
         Verb::Run(run) => {
             enter()?;
@@ -97,8 +93,7 @@ fn probe(kinds: &[NatKind]) -> anyhow::Result<ExitCode> {
 }
 
 fn run_commands(run: &Run) -> anyhow::Result<ExitCode> {
-    let line =
-        Line::with_delay(Duration::from_millis(run.delay)).losing(run.loss / 100.0, run.seed);
+    let line = Line::with_delay(Duration::from_millis(run.delay)).losing(run.loss / 100.0, run.seed);
     let lab = Lab::build(&Topology {
         nat_a: run.nat_a,
         nat_b: run.nat_b,
@@ -121,9 +116,7 @@ fn run_commands(run: &Run) -> anyhow::Result<ExitCode> {
     if let Some(directory) = &run.pcap {
         std::fs::create_dir_all(directory)?;
         for (host, capture) in captures {
-            capture
-                .finish()
-                .write_pcap(&directory.join(format!("{host}.pcap")))?;
+            capture.finish().write_pcap(&directory.join(format!("{host}.pcap")))?;
         }
     }
     for site in ["s", "a", "b"] {
@@ -133,12 +126,7 @@ fn run_commands(run: &Run) -> anyhow::Result<ExitCode> {
             wire.write_pcap(&line_file(directory, site))?;
         }
     }
-    Ok(ExitCode::from(
-        status
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(1),
-    ))
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
 fn line_file(directory: &Path, site: &str) -> PathBuf {
@@ -146,8 +134,6 @@ fn line_file(directory: &Path, site: &str) -> PathBuf {
 }
 
 fn host_and_command(argument: &str) -> Result<(String, String), String> {
-    let (host, command) = argument
-        .split_once('=')
-        .ok_or("there is no `=` between host and command")?;
+    let (host, command) = argument.split_once('=').ok_or("there is no `=` between host and command")?;
     Ok((host.to_owned(), command.to_owned()))
 }

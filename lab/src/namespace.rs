@@ -31,20 +31,14 @@ impl Namespace {
     /// IPv6 lab, no source filter, no redirects, no bridge that hands frames to the packet filter.
     pub(crate) fn new(ipv6: bool, routes: bool) -> Result<Self, LabError> {
         let file = apart(|| -> Result<File, LabError> {
-            unshare(CloneFlags::CLONE_NEWNET)
-                .map_err(|errno| LabError::io("make a network namespace", errno))?;
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| LabError::io("make a network namespace", errno))?;
             settle(ipv6, routes)?;
-            File::open("/proc/thread-self/ns/net")
-                .map_err(|error| LabError::io("hold a network namespace", error))
+            File::open("/proc/thread-self/ns/net").map_err(|error| LabError::io("hold a network namespace", error))
         })?;
         // `ip` opens the path from a process of its own, so it has to name this one; and by the number
         // that the mounted /proc knows, which differs where /proc could not be mounted anew.
-        let me =
-            fs::read_link("/proc/self").map_err(|error| LabError::io("read /proc/self", error))?;
-        let path = PathBuf::from("/proc")
-            .join(me)
-            .join("fd")
-            .join(file.as_raw_fd().to_string());
+        let me = fs::read_link("/proc/self").map_err(|error| LabError::io("read /proc/self", error))?;
+        let path = PathBuf::from("/proc").join(me).join("fd").join(file.as_raw_fd().to_string());
         Ok(Self { file, path })
     }
 
@@ -74,10 +68,7 @@ impl Namespace {
     }
 
     /// A command that will run inside.
-    pub(crate) fn command(
-        &self,
-        program: impl AsRef<std::ffi::OsStr>,
-    ) -> Result<Command, LabError> {
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Result<Command, LabError> {
         let mut command = Command::new(Program::Nsenter.path()?);
         let mut net = std::ffi::OsString::from("--net=");
         net.push(&self.path);
@@ -97,12 +88,8 @@ impl Namespace {
             return;
         }
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let inside = fs::metadata(entry.path().join("ns/net"))
-                .is_ok_and(|metadata| metadata.ino() == here);
-            let process = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok());
+            let inside = fs::metadata(entry.path().join("ns/net")).is_ok_and(|metadata| metadata.ino() == here);
+            let process = entry.file_name().to_str().and_then(|name| name.parse().ok());
             if let (true, Some(process)) = (inside, process) {
                 let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
             }
@@ -130,27 +117,17 @@ fn settle(ipv6: bool, routes: bool) -> Result<(), LabError> {
         // A NAT that turns packets around would tell its hosts to talk directly.
         write(&format!("ipv4/conf/{scope}/send_redirects"), "0")?;
         if fs::exists("/proc/sys/net/ipv6").unwrap_or(false) {
-            write(
-                &format!("ipv6/conf/{scope}/disable_ipv6"),
-                if ipv6 { "0" } else { "1" },
-            )?;
+            write(&format!("ipv6/conf/{scope}/disable_ipv6"), if ipv6 { "0" } else { "1" })?;
             write(&format!("ipv6/conf/{scope}/accept_dad"), "0")?;
             write(&format!("ipv6/conf/{scope}/accept_ra"), "0")?;
             write(&format!("ipv6/conf/{scope}/router_solicitations"), "0")?;
-            write(
-                &format!("ipv6/conf/{scope}/forwarding"),
-                if routes { "1" } else { "0" },
-            )?;
+            write(&format!("ipv6/conf/{scope}/forwarding"), if routes { "1" } else { "0" })?;
         }
     }
     write("ipv4/ip_forward", if routes { "1" } else { "0" })?;
     // Present only where the kernel has br_netfilter. It would pass frames between two hosts of one
     // LAN to the NAT's rules.
-    for file in [
-        "bridge-nf-call-iptables",
-        "bridge-nf-call-ip6tables",
-        "bridge-nf-call-arptables",
-    ] {
+    for file in ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"] {
         if fs::exists(format!("/proc/sys/net/bridge/{file}")).unwrap_or(false) {
             write(&format!("bridge/{file}"), "0")?;
         }
@@ -169,9 +146,7 @@ impl Net {
     /// Whether `other` lies in the same network.
     pub(crate) fn contains(self, other: IpAddr) -> bool {
         let (mine, others, width) = match (self.address, other) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                (u128::from(a.to_bits()), u128::from(b.to_bits()), 32)
-            }
+            (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
             (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
             _ => return false,
         };

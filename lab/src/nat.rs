@@ -76,11 +76,7 @@ impl NatKind {
                 Self::PortRestricted | Self::SpoiledByEarlyPackets => Port::Kept,
                 _ => Port::Other,
             },
-            hairpin: if hairpin {
-                Hairpin::ExternalSource
-            } else {
-                Hairpin::None
-            },
+            hairpin: if hairpin { Hairpin::ExternalSource } else { Hairpin::None },
             early_datagram: match self {
                 Self::SpoiledByEarlyPackets => EarlyDatagram::Spoils,
                 Self::Symmetric => EarlyDatagram::NotApplicable,
@@ -116,10 +112,7 @@ impl FromStr for NatKind {
     type Err = LabError;
 
     fn from_str(name: &str) -> Result<Self, LabError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| LabError::NoSuch(name.to_owned()))
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }
 }
 
@@ -138,37 +131,19 @@ impl FromStr for UnsolicitedSyn {
 /// What a router between a LAN and the outside does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gate {
-    Nat {
-        kind: NatKind,
-        hairpin: bool,
-        udp_blocked: bool,
-        syn: UnsolicitedSyn,
-    },
-    Ipv6Firewall {
-        syn: UnsolicitedSyn,
-    },
+    Nat { kind: NatKind, hairpin: bool, udp_blocked: bool, syn: UnsolicitedSyn },
+    Ipv6Firewall { syn: UnsolicitedSyn },
 }
 
 impl Gate {
     /// The rules to load, for a router whose outside address is `public`.
     pub(crate) fn rules(self, public: std::net::IpAddr, seed: u32) -> String {
         match self {
-            Self::Ipv6Firewall { syn } => {
-                [include_str!("../nat/ipv6-firewall.nft"), unsolicited(syn)].join("\n")
-            }
-            Self::Nat {
-                kind,
-                hairpin,
-                udp_blocked,
-                syn,
-            } => {
+            Self::Ipv6Firewall { syn } => [include_str!("../nat/ipv6-firewall.nft"), unsolicited(syn)].join("\n"),
+            Self::Nat { kind, hairpin, udp_blocked, syn } => {
                 let mut rules = format!("define public = {public}\n");
                 rules.push_str(include_str!("../nat/base.nft"));
-                rules.push_str(
-                    &kind
-                        .rules()
-                        .replace(SEED_IN_FILES, &format!("seed {seed:#x}")),
-                );
+                rules.push_str(&kind.rules().replace(SEED_IN_FILES, &format!("seed {seed:#x}")));
                 rules.push_str(unsolicited(syn));
                 if hairpin {
                     rules.push_str(include_str!("../nat/hairpin.nft"));

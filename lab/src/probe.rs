@@ -101,10 +101,7 @@ impl<'a> Probe<'a> {
             a2: lab.address("a2")?,
             outside,
             listeners,
-            round_trip: lines
-                .iter()
-                .map(|line| line.up.delay + line.down.delay)
-                .sum(),
+            round_trip: lines.iter().map(|line| line.up.delay + line.down.delay).sum(),
         })
     }
 
@@ -121,11 +118,7 @@ impl<'a> Probe<'a> {
                 io::Error::other(format!("both appear among {seen:?} and {others:?}")),
             ));
         }
-        let port = if seen[0].port() == 40_000 {
-            Port::Kept
-        } else {
-            Port::Other
-        };
+        let port = if seen[0].port() == 40_000 { Port::Kept } else { Port::Other };
         Ok((classify(&seen), port))
     }
 
@@ -146,10 +139,7 @@ impl<'a> Probe<'a> {
             [true, true, true] => Ok(Filtering::EndpointIndependent),
             [true, true, false] => Ok(Filtering::AddressDependent),
             [true, false, false] => Ok(Filtering::AddressAndPortDependent),
-            other => Err(LabError::io(
-                "measure filtering",
-                io::Error::other(format!("replies passed: {other:?}")),
-            )),
+            other => Err(LabError::io("measure filtering", io::Error::other(format!("replies passed: {other:?}")))),
         }
     }
 
@@ -163,11 +153,7 @@ impl<'a> Probe<'a> {
         self.outside[2].send_to(&[0], mapped).map_err(sockets)?;
         std::thread::sleep(self.patience());
         let to_stranger = self.seen_by(&inside, 2)?;
-        Ok(if to_stranger == mapped {
-            EarlyDatagram::Harmless
-        } else {
-            EarlyDatagram::Spoils
-        })
+        Ok(if to_stranger == mapped { EarlyDatagram::Harmless } else { EarlyDatagram::Spoils })
     }
 
     /// Two inside hosts send to each other's public endpoint, twice, so that a NAT which filters
@@ -187,10 +173,7 @@ impl<'a> Probe<'a> {
             Some((_, from)) if from == mapped_one => Hairpin::ExternalSource,
             Some((_, from)) if from == private => Hairpin::InternalSource,
             Some((_, from)) => {
-                return Err(LabError::io(
-                    "measure hairpin",
-                    io::Error::other(format!("a packet came from {from}")),
-                ));
+                return Err(LabError::io("measure hairpin", io::Error::other(format!("a packet came from {from}"))));
             }
             None => Hairpin::None,
         })
@@ -234,46 +217,28 @@ impl<'a> Probe<'a> {
     }
 
     /// Connects from a port of `a`; returns the stream and the endpoint that the server sees.
-    fn connect_out(
-        &self,
-        listener: &TcpListener,
-        port: u16,
-    ) -> Result<(Socket, SocketAddr), LabError> {
+    fn connect_out(&self, listener: &TcpListener, port: u16) -> Result<(Socket, SocketAddr), LabError> {
         let private = SocketAddr::new(self.a, port);
         let server = listener.local_addr().map_err(sockets)?;
-        let socket = self
-            .lab
-            .run_on("a", || reusable(private))?
-            .map_err(sockets)?;
+        let socket = self.lab.run_on("a", || reusable(private))?.map_err(sockets)?;
         let doing = |error| LabError::io("connect to the probe's server", error);
-        socket
-            .connect_timeout(&server.into(), self.patience() * 4)
-            .map_err(doing)?;
+        socket.connect_timeout(&server.into(), self.patience() * 4).map_err(doing)?;
         let (mut accepted, seen) = self.until(|| listener.accept()).map_err(doing)?;
         // The stream carries data, or it is none.
         accepted.write_all(&[1]).map_err(doing)?;
-        socket
-            .set_read_timeout(Some(self.patience()))
-            .map_err(doing)?;
+        socket.set_read_timeout(Some(self.patience())).map_err(doing)?;
         (&socket).read_exact(&mut [0]).map_err(doing)?;
         Ok((socket, seen))
     }
 
     fn inside(&self, host: &str, address: IpAddr, port: u16) -> Result<UdpSocket, LabError> {
-        let socket = self
-            .lab
-            .run_on(host, || UdpSocket::bind((address, port)))?
-            .map_err(sockets)?;
+        let socket = self.lab.run_on(host, || UdpSocket::bind((address, port)))?.map_err(sockets)?;
         socket.set_nonblocking(true).map_err(sockets)?;
         Ok(socket)
     }
 
     fn seen_by_all(&self, inside: &UdpSocket) -> Result<[SocketAddr; 3], LabError> {
-        Ok([
-            self.seen_by(inside, 0)?,
-            self.seen_by(inside, 1)?,
-            self.seen_by(inside, 2)?,
-        ])
+        Ok([self.seen_by(inside, 0)?, self.seen_by(inside, 1)?, self.seen_by(inside, 2)?])
     }
 
     /// Sends from inside to one outside endpoint; returns where that sees it come from.
@@ -285,10 +250,7 @@ impl<'a> Probe<'a> {
             Some((_, from)) => Ok(from),
             None => Err(LabError::io(
                 "send a datagram out",
-                io::Error::new(
-                    ErrorKind::TimedOut,
-                    format!("{target} has received nothing"),
-                ),
+                io::Error::new(ErrorKind::TimedOut, format!("{target} has received nothing")),
             )),
         }
     }

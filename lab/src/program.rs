@@ -66,9 +66,7 @@ impl Program {
             // A program that fails early closes its input; its own words say more than EPIPE.
             let _ = stdin.write_all(input.as_bytes());
         }
-        let output = child
-            .wait_with_output()
-            .map_err(|error| LabError::io(doing(), error))?;
+        let output = child.wait_with_output().map_err(|error| LabError::io(doing(), error))?;
         if output.status.success() {
             return Ok(());
         }

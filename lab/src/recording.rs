@@ -83,10 +83,7 @@ struct Packets {
 
 impl Recording {
     pub(crate) fn new() -> Self {
-        Self {
-            packets: Arc::default(),
-            started: (Instant::now(), SystemTime::now()),
-        }
+        Self { packets: Arc::default(), started: (Instant::now(), SystemTime::now()) }
     }
 
     pub(crate) fn add(&self, at: Instant, direction: Direction, fate: Fate, octets: &[u8]) {
@@ -104,19 +101,9 @@ impl Recording {
     ) {
         let mut packets = self.lock();
         let fate = hand_on();
-        let kept = if packets.kept_octets < KEPT_OCTETS {
-            octets
-        } else {
-            &[]
-        };
+        let kept = if packets.kept_octets < KEPT_OCTETS { octets } else { &[] };
         packets.kept_octets += kept.len();
-        packets.list.push(Packet {
-            at,
-            direction,
-            fate,
-            length: octets.len(),
-            octets: kept.into(),
-        });
+        packets.list.push(Packet { at, direction, fate, length: octets.len(), octets: kept.into() });
     }
 
     /// Every packet up to this moment, in the order in which they were seen.
@@ -136,12 +123,7 @@ impl Recording {
     /// A lost outgoing packet counts, a lost incoming one does not: it never reached this wire.
     #[must_use]
     pub fn between(&self, from: Instant, to: Instant) -> Totals {
-        total(
-            self.lock()
-                .list
-                .iter()
-                .filter(|packet| (from..to).contains(&packet.at)),
-        )
+        total(self.lock().list.iter().filter(|packet| (from..to).contains(&packet.at)))
     }
 
     /// Forgets everything, so that a longer run does not carry the packets of a shorter one along.
@@ -170,12 +152,7 @@ impl Recording {
         }
         for packet in packets.iter().filter(|packet| on_the_wire(packet)) {
             let at = self.wall_clock(packet.at);
-            for field in [
-                at.as_secs() as u32,
-                at.subsec_nanos(),
-                packet.octets.len() as u32,
-                packet.length as u32,
-            ] {
+            for field in [at.as_secs() as u32, at.subsec_nanos(), packet.octets.len() as u32, packet.length as u32] {
                 file.write_all(&field.to_ne_bytes())?;
             }
             file.write_all(&packet.octets)?;
@@ -185,8 +162,7 @@ impl Recording {
 
     fn wall_clock(&self, at: Instant) -> Duration {
         let (monotonic, wall) = self.started;
-        wall.duration_since(UNIX_EPOCH).unwrap_or_default()
-            + at.saturating_duration_since(monotonic)
+        wall.duration_since(UNIX_EPOCH).unwrap_or_default() + at.saturating_duration_since(monotonic)
     }
 
     fn lock(&self) -> MutexGuard<'_, Packets> {
@@ -200,17 +176,15 @@ fn on_the_wire(packet: &Packet) -> bool {
 }
 
 fn total<'a>(packets: impl Iterator<Item = &'a Packet>) -> Totals {
-    packets
-        .filter(|packet| on_the_wire(packet))
-        .fold(Totals::default(), |mut totals, packet| {
-            let (packets, octets) = match packet.direction {
-                Direction::In => (&mut totals.packets_in, &mut totals.octets_in),
-                Direction::Out => (&mut totals.packets_out, &mut totals.octets_out),
-            };
-            *packets += 1;
-            *octets += packet.length as u64;
-            totals
-        })
+    packets.filter(|packet| on_the_wire(packet)).fold(Totals::default(), |mut totals, packet| {
+        let (packets, octets) = match packet.direction {
+            Direction::In => (&mut totals.packets_in, &mut totals.octets_in),
+            Direction::Out => (&mut totals.packets_out, &mut totals.octets_out),
+        };
+        *packets += 1;
+        *octets += packet.length as u64;
+        totals
+    })
 }
 
 /// How many octets of packets one recording keeps, so that a bulk transfer does not fill the memory.

@@ -95,10 +95,7 @@ impl FromStr for Kind {
     type Err = LabError;
 
     fn from_str(name: &str) -> Result<Self, LabError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| LabError::NoSuch(name.to_owned()))
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }
 }
 

@@ -65,17 +65,10 @@ fn await_gateway(node: &Node, namespace: &Namespace, gateway: IpAddr) -> Result<
     const DISCARD: u16 = 9;
     let failed = |error| LabError::io(format!("reach the router from {}", node.name), error);
     let family = if gateway.is_ipv4() { "ipv4" } else { "ipv6" };
-    let retrans_time = format!(
-        "/proc/sys/net/{family}/neigh/{}/retrans_time_ms",
-        node.interface()
-    );
+    let retrans_time = format!("/proc/sys/net/{family}/neigh/{}/retrans_time_ms", node.interface());
     let reached = || -> io::Result<()> {
         fs::write(&retrans_time, "5")?;
-        let any: IpAddr = if gateway.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            Ipv6Addr::UNSPECIFIED.into()
-        };
+        let any: IpAddr = if gateway.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect((gateway, DISCARD))?;
         socket.set_read_timeout(Some(Duration::from_millis(2)))?;
@@ -95,9 +88,7 @@ fn await_gateway(node: &Node, namespace: &Namespace, gateway: IpAddr) -> Result<
 const USUAL_RETRANS_TIME: &str = "1000";
 
 fn public_address(node: &Node) -> IpAddr {
-    node.addresses
-        .first()
-        .map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |net| net.address)
+    node.addresses.first().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |net| net.address)
 }
 
 /// The veth pairs between nodes and the routers whose LANs they are on.
@@ -127,33 +118,17 @@ fn interfaces(node: &Node, nodes: &[(Node, Namespace)]) -> String {
     let outside = node.interface();
     if let Some(lan) = node.lan {
         batch.push_str("link add lan type bridge mcast_snooping 0\n");
-        for (other, _) in nodes
-            .iter()
-            .filter(|(other, _)| other.uplink == Uplink::Lan(node.name))
-        {
-            batch.push_str(&format!(
-                "link set dev to-{0} master lan\nlink set dev to-{0} up\n",
-                other.name
-            ));
+        for (other, _) in nodes.iter().filter(|(other, _)| other.uplink == Uplink::Lan(node.name)) {
+            batch.push_str(&format!("link set dev to-{0} master lan\nlink set dev to-{0} up\n", other.name));
         }
-        batch.push_str(&format!(
-            "addr add {lan} dev lan{}\nlink set dev lan up\n",
-            no_detection(lan)
-        ));
+        batch.push_str(&format!("addr add {lan} dev lan{}\nlink set dev lan up\n", no_detection(lan)));
     }
     for address in &node.addresses {
-        batch.push_str(&format!(
-            "addr add {address} dev {outside}{}\n",
-            no_detection(*address)
-        ));
+        batch.push_str(&format!("addr add {address} dev {outside}{}\n", no_detection(*address)));
     }
     batch.push_str(&format!("link set dev {outside} up\n"));
     // A route through a TUN device needs no gateway: there is only one other end.
-    let ipv6 = node
-        .addresses
-        .iter()
-        .chain(&node.lan)
-        .any(|net| net.address.is_ipv6());
+    let ipv6 = node.addresses.iter().chain(&node.lan).any(|net| net.address.is_ipv6());
     let everything = if ipv6 { "::/0" } else { "0.0.0.0/0" };
     let via = gateway(node, nodes).map_or_else(String::new, |address| format!(" via {address}"));
     batch.push_str(&format!("route add {everything}{via} dev {outside}\n"));

@@ -13,14 +13,8 @@ use crate::{Outcome, Test, ensure};
 
 pub(crate) const TESTS: &[Test] = &[
     ("the_exit_code_comes_out", the_exit_code_comes_out),
-    (
-        "what_runs_on_a_host_ends_with_the_lab",
-        what_runs_on_a_host_ends_with_the_lab,
-    ),
-    (
-        "whoever_kills_the_outer_process_ends_everything",
-        whoever_kills_the_outer_process_ends_everything,
-    ),
+    ("what_runs_on_a_host_ends_with_the_lab", what_runs_on_a_host_ends_with_the_lab),
+    ("whoever_kills_the_outer_process_ends_everything", whoever_kills_the_outer_process_ends_everything),
 ];
 
 /// Asks a further copy of this program to play a part, inside namespaces of its own.
@@ -42,9 +36,7 @@ pub(crate) fn role() -> Option<ExitCode> {
 }
 
 fn the_exit_code_comes_out() -> Outcome {
-    let status = Command::new("/proc/self/exe")
-        .env(ROLE, "exit-37")
-        .status()?;
+    let status = Command::new("/proc/self/exe").env(ROLE, "exit-37").status()?;
     ensure(status.code() == Some(37), || format!("{status}"))
 }
 
@@ -52,20 +44,14 @@ fn what_runs_on_a_host_ends_with_the_lab() -> Outcome {
     let lab = Lab::build(&Topology::new(Kind::TwoNats))?;
     let mut sleeper = lab.command("a", "sleep")?.arg("60").spawn()?;
     // `nsenter` becomes `sleep`; before that it is not inside yet.
-    within(|| {
-        fs::read(format!("/proc/{}/cmdline", sleeper.id()))
-            .is_ok_and(|line| line.starts_with(b"sleep"))
-    })?;
+    within(|| fs::read(format!("/proc/{}/cmdline", sleeper.id())).is_ok_and(|line| line.starts_with(b"sleep")))?;
     drop(lab);
     within(|| sleeper.try_wait().is_ok_and(|status| status.is_some()))
 }
 
 fn whoever_kills_the_outer_process_ends_everything() -> Outcome {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
-        let mut outer = Command::new("/proc/self/exe")
-            .env(ROLE, "hold")
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut outer = Command::new("/proc/self/exe").env(ROLE, "hold").stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         if let Some(output) = outer.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;

@@ -9,30 +9,12 @@ use pinhole_lab::{Direction, Fate, Kind, Lab, Line, Topology};
 use crate::{Outcome, Test, ensure};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "a_round_trip_takes_the_time_of_the_lines",
-        a_round_trip_takes_the_time_of_the_lines,
-    ),
-    (
-        "a_seed_loses_the_same_packets_each_time",
-        a_seed_loses_the_same_packets_each_time,
-    ),
-    (
-        "a_line_changes_while_it_is_in_use",
-        a_line_changes_while_it_is_in_use,
-    ),
-    (
-        "packets_arrive_as_they_left_and_in_order",
-        packets_arrive_as_they_left_and_in_order,
-    ),
-    (
-        "a_packet_to_nobody_is_recorded_as_unroutable",
-        a_packet_to_nobody_is_recorded_as_unroutable,
-    ),
-    (
-        "counts_between_two_moments_match_the_packets",
-        counts_between_two_moments_match_the_packets,
-    ),
+    ("a_round_trip_takes_the_time_of_the_lines", a_round_trip_takes_the_time_of_the_lines),
+    ("a_seed_loses_the_same_packets_each_time", a_seed_loses_the_same_packets_each_time),
+    ("a_line_changes_while_it_is_in_use", a_line_changes_while_it_is_in_use),
+    ("packets_arrive_as_they_left_and_in_order", packets_arrive_as_they_left_and_in_order),
+    ("a_packet_to_nobody_is_recorded_as_unroutable", a_packet_to_nobody_is_recorded_as_unroutable),
+    ("counts_between_two_moments_match_the_packets", counts_between_two_moments_match_the_packets),
 ];
 
 /// Two sockets, one on `a` and one on `b`, that know each other.
@@ -50,11 +32,7 @@ fn pair(lab: &Lab) -> Result<(UdpSocket, UdpSocket), libtest_mimic::Failed> {
 }
 
 /// The times of round trips from A to B, in order of size.
-fn round_trips(
-    a: &UdpSocket,
-    b: &UdpSocket,
-    count: u32,
-) -> Result<Vec<Duration>, libtest_mimic::Failed> {
+fn round_trips(a: &UdpSocket, b: &UdpSocket, count: u32) -> Result<Vec<Duration>, libtest_mimic::Failed> {
     let mut times = Vec::new();
     let mut octets = [0; 1500];
     for _ in 0..count {
@@ -79,30 +57,15 @@ fn a_round_trip_takes_the_time_of_the_lines() -> Outcome {
     let expected = Duration::from_millis(55);
     let (fastest, median, slowest) = (times[0], times[times.len() / 2], times[times.len() - 1]);
     eprintln!("lines of 55 ms: fastest {fastest:?}, median {median:?}, slowest {slowest:?}");
-    ensure(fastest >= expected, || {
-        format!("{fastest:?} is faster than the lines")
-    })?;
+    ensure(fastest >= expected, || format!("{fastest:?} is faster than the lines"))?;
     // On a busy machine this test waits for its own turn; the line's own records do not.
-    let left = lab
-        .wire("a")?
-        .packets()
-        .into_iter()
-        .filter(|packet| packet.direction == Direction::Out);
-    let arrived = lab
-        .wire("b")?
-        .packets()
-        .into_iter()
-        .filter(|packet| packet.direction == Direction::In);
-    let mut late: Vec<_> = left
-        .zip(arrived)
-        .map(|(left, arrived)| arrived.at - left.at - expected / 2)
-        .collect();
+    let left = lab.wire("a")?.packets().into_iter().filter(|packet| packet.direction == Direction::Out);
+    let arrived = lab.wire("b")?.packets().into_iter().filter(|packet| packet.direction == Direction::In);
+    let mut late: Vec<_> = left.zip(arrived).map(|(left, arrived)| arrived.at - left.at - expected / 2).collect();
     late.sort();
     let (median, latest) = (late[late.len() / 2], late[late.len() - 1]);
     eprintln!("one way: {median:?} too late, at most {latest:?}");
-    ensure(median < Duration::from_millis(1), || {
-        format!("packets are {median:?} late")
-    })
+    ensure(median < Duration::from_millis(1), || format!("packets are {median:?} late"))
 }
 
 fn a_seed_loses_the_same_packets_each_time() -> Outcome {
@@ -126,37 +89,21 @@ fn a_seed_loses_the_same_packets_each_time() -> Outcome {
         Ok(arrived)
     };
     let first = arrived(1)?;
-    ensure((1_860..1_940).contains(&first.len()), || {
-        format!("{} of 2,000 arrived at 5 % loss", first.len())
-    })?;
-    ensure(first == arrived(1)?, || {
-        "the same seed lost other packets".into()
-    })?;
-    ensure(first != arrived(2)?, || {
-        "another seed lost the same packets".into()
-    })
+    ensure((1_860..1_940).contains(&first.len()), || format!("{} of 2,000 arrived at 5 % loss", first.len()))?;
+    ensure(first == arrived(1)?, || "the same seed lost other packets".into())?;
+    ensure(first != arrived(2)?, || "another seed lost the same packets".into())
 }
 
 fn a_line_changes_while_it_is_in_use() -> Outcome {
     let lab = Lab::build(&Topology::new(Kind::BothPublic))?;
     let (a, b) = pair(&lab)?;
-    ensure(
-        round_trips(&a, &b, 3)?[0] < Duration::from_millis(5),
-        || "a line without delay is slow".into(),
-    )?;
+    ensure(round_trips(&a, &b, 3)?[0] < Duration::from_millis(5), || "a line without delay is slow".into())?;
     lab.set_line("b", Line::with_delay(Duration::from_millis(20)))?;
-    ensure(
-        round_trips(&a, &b, 3)?[0] >= Duration::from_millis(40),
-        || "the delay did not change".into(),
-    )?;
+    ensure(round_trips(&a, &b, 3)?[0] >= Duration::from_millis(40), || "the delay did not change".into())?;
     lab.set_line("a", Line::default().losing(1.0, 0))?;
     a.send(&[1])?;
-    let silent = b
-        .recv(&mut [0; 1])
-        .is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-    ensure(silent, || {
-        "a line that loses everything let a packet through".into()
-    })
+    let silent = b.recv(&mut [0; 1]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    ensure(silent, || "a line that loses everything let a packet through".into())
 }
 
 fn packets_arrive_as_they_left_and_in_order() -> Outcome {
@@ -176,17 +123,11 @@ fn packets_arrive_as_they_left_and_in_order() -> Outcome {
         std::thread::sleep(Duration::from_millis(50));
         let octets = |name: &str, direction| -> Result<Vec<_>, libtest_mimic::Failed> {
             let packets = lab.wire(name)?.packets();
-            Ok(packets
-                .into_iter()
-                .filter(|packet| packet.direction == direction)
-                .map(|p| p.octets)
-                .collect())
+            Ok(packets.into_iter().filter(|packet| packet.direction == direction).map(|p| p.octets).collect())
         };
         let (left, arrived) = (octets("a", Direction::Out)?, octets("b", Direction::In)?);
         ensure(left.len() == 200, || format!("{} packets left", left.len()))?;
-        ensure(left == arrived, || {
-            format!("{kind}: packets changed on the way")
-        })?;
+        ensure(left == arrived, || format!("{kind}: packets changed on the way"))?;
     }
     Ok(())
 }
@@ -194,21 +135,12 @@ fn packets_arrive_as_they_left_and_in_order() -> Outcome {
 fn a_packet_to_nobody_is_recorded_as_unroutable() -> Outcome {
     let lab = Lab::build(&Topology::new(Kind::BothPublic))?;
     let (a, _b) = pair(&lab)?;
-    let stranger = lab.run_on("a", || {
-        UdpSocket::bind((lab.address("a").map_err(std::io::Error::other)?, 0))
-    })??;
+    let stranger = lab.run_on("a", || UdpSocket::bind((lab.address("a").map_err(std::io::Error::other)?, 0)))??;
     stranger.send_to(&[1], "10.1.1.3:7")?;
     a.send(&[1])?;
     std::thread::sleep(Duration::from_millis(20));
-    let fates: Vec<_> = lab
-        .wire("a")?
-        .packets()
-        .iter()
-        .map(|packet| packet.fate)
-        .collect();
-    ensure(fates == [Fate::Unroutable, Fate::Passed], || {
-        format!("{fates:?}")
-    })
+    let fates: Vec<_> = lab.wire("a")?.packets().iter().map(|packet| packet.fate).collect();
+    ensure(fates == [Fate::Unroutable, Fate::Passed], || format!("{fates:?}"))
 }
 
 fn counts_between_two_moments_match_the_packets() -> Outcome {
@@ -221,10 +153,6 @@ fn counts_between_two_moments_match_the_packets() -> Outcome {
     round_trips(&a, &b, 1)?;
     let totals = lab.wire("a")?.between(from, to);
     // 100 octets behind an IPv4 and a UDP header.
-    ensure(totals.packets() == 6 && totals.octets() == 6 * 128, || {
-        format!("{totals:?}")
-    })?;
-    ensure(lab.wire("a")?.totals().packets() == 10, || {
-        "packets are missing".into()
-    })
+    ensure(totals.packets() == 6 && totals.octets() == 6 * 128, || format!("{totals:?}"))?;
+    ensure(lab.wire("a")?.totals().packets() == 10, || "packets are missing".into())
 }

@@ -30,17 +30,11 @@ fn main() -> ExitCode {
     if let Some(code) = life::role() {
         return code;
     }
-    let trials = [
-        life::TESTS,
-        line::TESTS,
-        nat::TESTS,
-        punch::TESTS,
-        topology::TESTS,
-    ]
-    .concat()
-    .into_iter()
-    .map(|(name, test)| Trial::test(name, test).with_ignored_flag(skipped))
-    .collect();
+    let trials = [life::TESTS, line::TESTS, nat::TESTS, punch::TESTS, topology::TESTS]
+        .concat()
+        .into_iter()
+        .map(|(name, test)| Trial::test(name, test).with_ignored_flag(skipped))
+        .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -49,9 +43,5 @@ type Test = (&'static str, fn() -> Outcome);
 
 /// Fails with a message unless a condition holds.
 fn ensure(condition: bool, message: impl FnOnce() -> String) -> Outcome {
-    if condition {
-        Ok(())
-    } else {
-        Err(message().into())
-    }
+    if condition { Ok(()) } else { Err(message().into()) }
 }

@@ -9,26 +9,11 @@ use socket2::{Domain, Socket, Type};
 use crate::{Outcome, Test, ensure};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "a_syn_that_comes_first_is_dropped_or_refused",
-        a_syn_that_comes_first_is_dropped_or_refused,
-    ),
-    (
-        "udp_holes_open_where_mapping_and_filtering_allow_it",
-        udp_holes_open_where_mapping_and_filtering_allow_it,
-    ),
-    (
-        "an_early_packet_spoils_the_hole_of_a_nat_that_accepts_it",
-        an_early_packet_spoils_the_hole,
-    ),
-    (
-        "a_hairpin_packet_comes_from_the_public_endpoint",
-        a_hairpin_packet_comes_from_the_public_endpoint,
-    ),
-    (
-        "tcp_connects_by_simultaneous_open",
-        tcp_connects_by_simultaneous_open,
-    ),
+    ("a_syn_that_comes_first_is_dropped_or_refused", a_syn_that_comes_first_is_dropped_or_refused),
+    ("udp_holes_open_where_mapping_and_filtering_allow_it", udp_holes_open_where_mapping_and_filtering_allow_it),
+    ("an_early_packet_spoils_the_hole_of_a_nat_that_accepts_it", an_early_packet_spoils_the_hole),
+    ("a_hairpin_packet_comes_from_the_public_endpoint", a_hairpin_packet_comes_from_the_public_endpoint),
+    ("tcp_connects_by_simultaneous_open", tcp_connects_by_simultaneous_open),
 ];
 
 /// An inside socket and the endpoint at which the server sees it.
@@ -37,11 +22,7 @@ struct Registered {
     public: SocketAddr,
 }
 
-fn register(
-    lab: &Lab,
-    server: &UdpSocket,
-    host: &str,
-) -> Result<Registered, libtest_mimic::Failed> {
+fn register(lab: &Lab, server: &UdpSocket, host: &str) -> Result<Registered, libtest_mimic::Failed> {
     let private = SocketAddr::new(lab.address(host)?, 4321);
     let socket = lab.run_on(host, || UdpSocket::bind(private))??;
     socket.send_to(&[0], server.local_addr()?)?;
@@ -67,18 +48,8 @@ fn punch(lab: &Lab) -> Result<Option<(SocketAddr, SocketAddr)>, libtest_mimic::F
         a.socket.send_to(&[1], at_a.unwrap_or(b.public))?;
         b.socket.send_to(&[2], at_b.unwrap_or(a.public))?;
         std::thread::sleep(Duration::from_millis(10));
-        at_a = a
-            .socket
-            .recv_from(&mut [0])
-            .map(|(_, from)| from)
-            .ok()
-            .or(at_a);
-        at_b = b
-            .socket
-            .recv_from(&mut [0])
-            .map(|(_, from)| from)
-            .ok()
-            .or(at_b);
+        at_a = a.socket.recv_from(&mut [0]).map(|(_, from)| from).ok().or(at_a);
+        at_b = b.socket.recv_from(&mut [0]).map(|(_, from)| from).ok().or(at_b);
     }
     Ok(at_a.zip(at_b))
 }
@@ -86,30 +57,16 @@ fn punch(lab: &Lab) -> Result<Option<(SocketAddr, SocketAddr)>, libtest_mimic::F
 fn udp_holes_open_where_mapping_and_filtering_allow_it() -> Outcome {
     use NatKind::{AddressRestricted, Full, PortRestricted, PortRestrictedOtherPort, Symmetric};
 
-    let cones = [
-        AddressRestricted,
-        Full,
-        PortRestricted,
-        PortRestrictedOtherPort,
-    ];
-    for (nat_a, nat_b) in NatKind::ALL
-        .into_iter()
-        .flat_map(|a| NatKind::ALL.map(|b| (a, b)))
-    {
+    let cones = [AddressRestricted, Full, PortRestricted, PortRestrictedOtherPort];
+    for (nat_a, nat_b) in NatKind::ALL.into_iter().flat_map(|a| NatKind::ALL.map(|b| (a, b))) {
         let opens = match (nat_a, nat_b) {
             (NatKind::SpoiledByEarlyPackets, _) | (_, NatKind::SpoiledByEarlyPackets) => continue,
             (Symmetric, AddressRestricted | Full) | (AddressRestricted | Full, Symmetric) => true,
             (a, b) => cones.contains(&a) && cones.contains(&b),
         };
-        let topology = Topology {
-            nat_a,
-            nat_b,
-            ..Topology::new(Kind::TwoNats)
-        };
+        let topology = Topology { nat_a, nat_b, ..Topology::new(Kind::TwoNats) };
         let opened = punch(&Lab::build(&topology)?)?;
-        ensure(opened.is_some() == opens, || {
-            format!("{nat_a} and {nat_b}: {opened:?}")
-        })?;
+        ensure(opened.is_some() == opens, || format!("{nat_a} and {nat_b}: {opened:?}"))?;
     }
     for (kind, opens) in [
         (Kind::BPublic, true),
@@ -122,30 +79,17 @@ fn udp_holes_open_where_mapping_and_filtering_allow_it() -> Outcome {
         (Kind::TwoLevels { hairpin: true }, true),
     ] {
         for nat in [PortRestricted, PortRestrictedOtherPort] {
-            let topology = Topology {
-                nat_a: nat,
-                nat_b: nat,
-                nat_isp: nat,
-                ..Topology::new(kind)
-            };
+            let topology = Topology { nat_a: nat, nat_b: nat, nat_isp: nat, ..Topology::new(kind) };
             let opened = punch(&Lab::build(&topology)?)?;
-            ensure(opened.is_some() == opens, || {
-                format!("{kind} with {nat}: {opened:?}")
-            })?;
+            ensure(opened.is_some() == opens, || format!("{kind} with {nat}: {opened:?}"))?;
         }
     }
     Ok(())
 }
 
 fn an_early_packet_spoils_the_hole() -> Outcome {
-    for (nat_b, opens) in [
-        (NatKind::PortRestricted, true),
-        (NatKind::SpoiledByEarlyPackets, false),
-    ] {
-        let topology = Topology {
-            nat_b,
-            ..Topology::new(Kind::TwoNats)
-        };
+    for (nat_b, opens) in [(NatKind::PortRestricted, true), (NatKind::SpoiledByEarlyPackets, false)] {
+        let topology = Topology { nat_b, ..Topology::new(Kind::TwoNats) };
         let lab = Lab::build(&topology)?;
         let server = server(&lab)?;
         let (a, b) = (register(&lab, &server, "a")?, register(&lab, &server, "b")?);
@@ -159,21 +103,9 @@ fn an_early_packet_spoils_the_hole() -> Outcome {
 }
 
 fn a_hairpin_packet_comes_from_the_public_endpoint() -> Outcome {
-    for kind in [
-        Kind::SameNat { hairpin: true },
-        Kind::TwoLevels { hairpin: true },
-    ] {
-        for nat in [
-            NatKind::PortRestricted,
-            NatKind::PortRestrictedOtherPort,
-            NatKind::Full,
-        ] {
-            let topology = Topology {
-                nat_a: nat,
-                nat_b: nat,
-                nat_isp: nat,
-                ..Topology::new(kind)
-            };
+    for kind in [Kind::SameNat { hairpin: true }, Kind::TwoLevels { hairpin: true }] {
+        for nat in [NatKind::PortRestricted, NatKind::PortRestrictedOtherPort, NatKind::Full] {
+            let topology = Topology { nat_a: nat, nat_b: nat, nat_isp: nat, ..Topology::new(kind) };
             let lab = Lab::build(&topology)?;
             let server = server(&lab)?;
             let (a, b) = (register(&lab, &server, "a")?, register(&lab, &server, "b")?);
@@ -182,16 +114,9 @@ fn a_hairpin_packet_comes_from_the_public_endpoint() -> Outcome {
                 b.socket.send_to(&[2], a.public)?;
                 a.socket.send_to(&[1], b.public)?;
                 std::thread::sleep(Duration::from_millis(5));
-                heard = b
-                    .socket
-                    .recv_from(&mut [0])
-                    .map(|(_, from)| from)
-                    .ok()
-                    .or(heard);
+                heard = b.socket.recv_from(&mut [0]).map(|(_, from)| from).ok().or(heard);
             }
-            ensure(heard == Some(a.public), || {
-                format!("{kind} with {nat}: {heard:?} instead of {}", a.public)
-            })?;
+            ensure(heard == Some(a.public), || format!("{kind} with {nat}: {heard:?} instead of {}", a.public))?;
         }
     }
     Ok(())
@@ -207,14 +132,8 @@ struct Dialling {
 impl Dialling {
     fn new(nat: NatKind, syn: UnsolicitedSyn) -> Result<Self, libtest_mimic::Failed> {
         let line = Line::with_delay(Duration::from_millis(25));
-        let topology = Topology {
-            nat_a: nat,
-            nat_b: nat,
-            syn,
-            line_a: line,
-            line_b: line,
-            ..Topology::new(Kind::TwoNats)
-        };
+        let topology =
+            Topology { nat_a: nat, nat_b: nat, syn, line_a: line, line_b: line, ..Topology::new(Kind::TwoNats) };
         let lab = Lab::build(&topology)?;
         let server = SocketAddr::new(lab.address("s")?, 1234);
         let listener = lab.run_on("s", || std::net::TcpListener::bind(server))??;
@@ -228,26 +147,16 @@ impl Dialling {
             Ok((host, public))
         };
         let hosts = [register("a")?, register("b")?];
-        Ok(Self {
-            lab,
-            hosts,
-            _to_the_server: controls,
-        })
+        Ok(Self { lab, hosts, _to_the_server: controls })
     }
 
     /// Dials from one host to the other's public endpoint, from the port that faces the server.
     fn dial(&self, from: usize) -> std::io::Result<Socket> {
         let (host, _) = self.hosts[from];
         let (_, target) = self.hosts[1 - from];
-        let private = self
-            .lab
-            .address(host)
-            .map(|address| SocketAddr::new(address, 4321));
+        let private = self.lab.address(host).map(|address| SocketAddr::new(address, 4321));
         let private = private.map_err(std::io::Error::other)?;
-        let socket = self
-            .lab
-            .run_on(host, || reusable(private))
-            .map_err(std::io::Error::other)??;
+        let socket = self.lab.run_on(host, || reusable(private)).map_err(std::io::Error::other)??;
         socket.connect_timeout(&target.into(), Duration::from_millis(900))?;
         Ok(socket)
     }
@@ -279,9 +188,7 @@ fn tcp_connects_by_simultaneous_open() -> Outcome {
                 .filter(|packet| packet.at >= start && is_syn(&packet.octets))
                 .map(|packet| packet.direction)
                 .collect();
-            ensure(syns == [Direction::Out, Direction::In], || {
-                format!("SYNs at {host}: {syns:?}")
-            })?;
+            ensure(syns == [Direction::Out, Direction::In], || format!("SYNs at {host}: {syns:?}"))?;
         }
     }
     Ok(())
@@ -295,16 +202,9 @@ fn a_syn_that_comes_first_is_dropped_or_refused() -> Outcome {
             // A's SYN is at NAT B after 50 ms, and an RST back at A after 100 ms.
             std::thread::sleep(Duration::from_millis(120));
             let late = scope.spawn(|| dialling.dial(1));
-            let early = early
-                .join()
-                .map_err(|_| "A's thread")?
-                .map_err(|error| error.kind());
+            let early = early.join().map_err(|_| "A's thread")?.map_err(|error| error.kind());
             // Whoever was refused tries again while B is still dialling.
-            let again = if early.is_err() {
-                dialling.dial(0).map(drop).map_err(|error| error.kind())
-            } else {
-                early
-            };
+            let again = if early.is_err() { dialling.dial(0).map(drop).map_err(|error| error.kind()) } else { early };
             let late = late.join().map_err(|_| "B's thread")?;
             Ok::<_, &str>(((early, again), late))
         })?;
@@ -313,12 +213,8 @@ fn a_syn_that_comes_first_is_dropped_or_refused() -> Outcome {
             UnsolicitedSyn::Drop => Ok(()),
             UnsolicitedSyn::Rst => Err(std::io::ErrorKind::ConnectionRefused),
         };
-        ensure(first == expected, || {
-            format!("{syn:?}: the early SYN led to {first:?}")
-        })?;
-        ensure(again.is_ok() && late.is_ok(), || {
-            format!("{syn:?}: in the end {again:?} and {late:?}")
-        })?;
+        ensure(first == expected, || format!("{syn:?}: the early SYN led to {first:?}"))?;
+        ensure(again.is_ok() && late.is_ok(), || format!("{syn:?}: in the end {again:?} and {late:?}"))?;
     }
     Ok(())
 }
