@@ -298,22 +298,32 @@ impl Table {
         let size = u32::from(high.saturating_sub(low)) + 1;
         let following = |port: u16| if port >= high { low } else { port + 1 };
         let slot = usize::from(transport == Transport::Tcp);
-        let (mut port, rule): (u16, fn(u32) -> PortRule) = match behaviour.fresh_port {
-            FreshPort::Sequential { first } => (self.next_port[slot].unwrap_or(first), |skipped| {
-                PortRule::Sequential { skipped }
-            }),
-            FreshPort::Random => (rng.port(low, high), |_| PortRule::Random),
-        };
-        for skipped in 0..size {
-            if let Some(external) = free(port) {
-                self.next_port[slot] = Some(following(port));
-                return Some((external, rule(skipped)));
+        match behaviour.fresh_port {
+            FreshPort::Sequential { first } => {
+                let mut port = self.next_port[slot].unwrap_or(first);
+                for skipped in 0..size {
+                    let external = free(port);
+                    port = following(port);
+                    if let Some(external) = external {
+                        self.next_port[slot] = Some(port);
+                        return Some((external, PortRule::Sequential { skipped }));
+                    }
+                }
             }
-            // Random ports are drawn again a few times before the neighbours are tried.
-            port = match behaviour.fresh_port {
-                FreshPort::Random if skipped < DRAWS => rng.port(low, high),
-                FreshPort::Random | FreshPort::Sequential { .. } => following(port),
-            };
+            FreshPort::Random => {
+                // Draws; where the range is nearly full, then takes the neighbours in turn.
+                let mut port = rng.port(low, high);
+                for tried in 0..DRAWS + size {
+                    if let Some(external) = free(port) {
+                        return Some((external, PortRule::Random));
+                    }
+                    port = if tried < DRAWS {
+                        rng.port(low, high)
+                    } else {
+                        following(port)
+                    };
+                }
+            }
         }
         None
     }

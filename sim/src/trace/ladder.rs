@@ -47,21 +47,18 @@ pub(super) fn draw(records: &[Record], names: &Names) -> String {
     out
 }
 
-/// Columns so that machines which talk to each other stand side by side: each machine after the one
-/// that it was first seen with.
+/// Columns in the order in which the machines appear, but for the first that sends on: of two that appear
+/// together later, the nearer one to the rest comes first, as in A, NAT A, S, NAT B, B.
 fn order(mut places: BTreeSet<Place>, records: &[Record]) -> Vec<Place> {
     let mut columns: Vec<Place> = Vec::new();
     for record in records {
-        let neighbour = columns.iter().position(|place| *place == record.from);
-        if places.remove(&record.from) {
-            columns.push(record.from);
+        let mut pair = [Some(record.from), record.to];
+        if !columns.is_empty() {
+            pair.reverse();
         }
-        if let Some(to) = record.to
-            && places.remove(&to)
-        {
-            match neighbour {
-                Some(0) if columns.len() > 1 => columns.insert(0, to),
-                Some(_) | None => columns.push(to),
+        for place in pair.into_iter().flatten() {
+            if places.remove(&place) {
+                columns.push(place);
             }
         }
     }
