@@ -62,6 +62,7 @@ mod rng;
 pub mod topology;
 pub mod trace;
 mod world;
+pub mod worlds;
 
 pub use kernel::{CrossingSyn, HostOptions};
 pub use link::{Line, Way};

@@ -31,12 +31,7 @@ impl Line {
     /// A line without loss and with the same delay in both directions.
     #[must_use]
     pub const fn with_delay(delay: Duration) -> Self {
-        let way = Way {
-            delay,
-            jitter: Duration::ZERO,
-            loss: Chance::NEVER,
-            duplication: Chance::NEVER,
-        };
+        let way = Way { delay, jitter: Duration::ZERO, loss: Chance::NEVER, duplication: Chance::NEVER };
         Self { up: way, down: way }
     }
 
@@ -77,10 +72,6 @@ impl Way {
     }
 
     fn once(&self, rng: &mut Rng) -> Duration {
-        if self.jitter.is_zero() {
-            self.delay
-        } else {
-            self.delay + rng.up_to(self.jitter)
-        }
+        if self.jitter.is_zero() { self.delay } else { self.delay + rng.up_to(self.jitter) }
     }
 }

@@ -50,11 +50,7 @@ where
 {
     /// Wraps an engine. `keep` turns an event into what the log keeps of it.
     pub const fn new(engine: E, keep: F) -> Self {
-        Self {
-            engine,
-            keep,
-            log: Vec::new(),
-        }
+        Self { engine, keep, log: Vec::new() }
     }
 }
 
@@ -77,44 +73,14 @@ where
                     }
                 }
                 Output::Wait(deadline) => return deadline,
-                Output::Open {
-                    socket,
-                    transport,
-                    family,
-                    port,
-                    share,
-                } => sink(Output::Open {
-                    socket,
-                    transport,
-                    family,
-                    port,
-                    share,
-                }),
+                Output::Open { socket, transport, family, port, share } => {
+                    sink(Output::Open { socket, transport, family, port, share })
+                }
                 Output::Shut { socket } => sink(Output::Shut { socket }),
-                Output::Transmit {
-                    socket,
-                    local,
-                    remote,
-                    ttl,
-                    payload,
-                } => sink(Output::Transmit {
-                    socket,
-                    local,
-                    remote,
-                    ttl,
-                    payload,
-                }),
-                Output::Dial {
-                    stream,
-                    from,
-                    remote,
-                    ttl,
-                } => sink(Output::Dial {
-                    stream,
-                    from,
-                    remote,
-                    ttl,
-                }),
+                Output::Transmit { socket, local, remote, ttl, payload } => {
+                    sink(Output::Transmit { socket, local, remote, ttl, payload })
+                }
+                Output::Dial { stream, from, remote, ttl } => sink(Output::Dial { stream, from, remote, ttl }),
                 Output::Write { stream, octets } => sink(Output::Write { stream, octets }),
                 Output::Read { stream, on } => sink(Output::Read { stream, on }),
                 Output::Close { stream, abort } => sink(Output::Close { stream, abort }),

@@ -64,40 +64,15 @@ pub struct Flags {
 
 impl Flags {
     /// SYN.
-    pub const SYN: Self = Self {
-        syn: true,
-        ack: false,
-        fin: false,
-        rst: false,
-    };
+    pub const SYN: Self = Self { syn: true, ack: false, fin: false, rst: false };
     /// SYN and ACK.
-    pub const SYN_ACK: Self = Self {
-        syn: true,
-        ack: true,
-        fin: false,
-        rst: false,
-    };
+    pub const SYN_ACK: Self = Self { syn: true, ack: true, fin: false, rst: false };
     /// ACK.
-    pub const ACK: Self = Self {
-        syn: false,
-        ack: true,
-        fin: false,
-        rst: false,
-    };
+    pub const ACK: Self = Self { syn: false, ack: true, fin: false, rst: false };
     /// FIN and ACK.
-    pub const FIN: Self = Self {
-        syn: false,
-        ack: true,
-        fin: true,
-        rst: false,
-    };
+    pub const FIN: Self = Self { syn: false, ack: true, fin: true, rst: false };
     /// RST and ACK.
-    pub const RST: Self = Self {
-        syn: false,
-        ack: true,
-        fin: false,
-        rst: true,
-    };
+    pub const RST: Self = Self { syn: false, ack: true, fin: false, rst: true };
 
     /// Whether this is a first SYN: one without an ACK.
     #[must_use]
@@ -128,12 +103,7 @@ impl Packet {
     /// A datagram.
     #[must_use]
     pub fn udp(source: Endpoint, destination: Endpoint, payload: &[u8]) -> Self {
-        Self {
-            source,
-            destination,
-            ttl: Self::TTL,
-            body: Body::Udp(payload.into()),
-        }
+        Self { source, destination, ttl: Self::TTL, body: Body::Udp(payload.into()) }
     }
 
     /// A TCP segment without octets.
@@ -143,14 +113,7 @@ impl Packet {
             source,
             destination,
             ttl: Self::TTL,
-            body: Body::Tcp(Segment {
-                flags,
-                seq,
-                ack,
-                window: 0,
-                single: None,
-                octets: Octets::from([]),
-            }),
+            body: Body::Tcp(Segment { flags, seq, ack, window: 0, single: None, octets: Octets::from([]) }),
         }
     }
 
@@ -207,10 +170,7 @@ impl Packet {
             return None;
         }
         let (flags, seq, ack) = if segment.flags.ack {
-            let flags = Flags {
-                ack: false,
-                ..Flags::RST
-            };
+            let flags = Flags { ack: false, ..Flags::RST };
             (flags, segment.ack, 0)
         } else {
             (Flags::RST, 0, segment.seq + segment.length())
@@ -248,12 +208,7 @@ impl Segment {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (self.syn, "SYN"),
-            (self.fin, "FIN"),
-            (self.rst, "RST"),
-            (self.ack, "ACK"),
-        ];
+        let names = [(self.syn, "SYN"), (self.fin, "FIN"), (self.rst, "RST"), (self.ack, "ACK")];
         let mut first = true;
         for (_, name) in names.iter().filter(|(set, _)| *set) {
             if !first {
@@ -281,11 +236,7 @@ impl fmt::Display for Packet {
                 }
                 Ok(())
             }
-            Body::Icmp(icmp) => write!(
-                f,
-                "ICMP {:?} about {} -> {}",
-                icmp.error, icmp.source, icmp.destination
-            ),
+            Body::Icmp(icmp) => write!(f, "ICMP {:?} about {} -> {}", icmp.error, icmp.source, icmp.destination),
         }
     }
 }

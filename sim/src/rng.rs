@@ -18,9 +18,7 @@ impl Rng {
     /// An independent stream for the part that `label` names; this stream does not advance.
     #[must_use]
     pub const fn fork(&self, label: u64) -> Self {
-        Self {
-            state: mix(self.state ^ mix(label.wrapping_add(GAMMA))),
-        }
+        Self { state: mix(self.state ^ mix(label.wrapping_add(GAMMA))) }
     }
 
     /// The next number.

@@ -72,9 +72,7 @@ impl Default for Plan {
         Self {
             nat_a: Behaviour::port_restricted().with_ports_from(62_000),
             nat_b: Behaviour::port_restricted().with_ports_from(31_000),
-            outer: Behaviour::port_restricted()
-                .with_ports_from(62_000)
-                .with_hairpin(crate::Hairpin::ExternalSource),
+            outer: Behaviour::port_restricted().with_ports_from(62_000).with_hairpin(crate::Hairpin::ExternalSource),
             line_a: line,
             line_b: line,
             line_server: Line::default(),
@@ -88,96 +86,45 @@ pub fn both_public(world: &mut World, plan: &Plan) -> Topology {
     let server = add_server(world, plan);
     let a = world.add_host("A", RealmId::INTERNET, &[NAT_A], plan.line_a);
     let b = world.add_host("B", RealmId::INTERNET, &[NAT_B], plan.line_b);
-    Topology {
-        server,
-        a,
-        b,
-        nat_a: None,
-        nat_b: None,
-        outer: None,
-    }
+    Topology { server, a, b, nat_a: None, nat_b: None, outer: None }
 }
 
 /// B has a public address (section 3.2).
 pub fn b_public(world: &mut World, plan: &Plan) -> Topology {
     let server = add_server(world, plan);
-    let nat_a = add_nat(
-        world,
-        "NAT A",
-        RealmId::INTERNET,
-        NAT_A,
-        (A, 24),
-        plan.nat_a,
-        plan.line_a,
-    );
+    let nat_a = add_nat(world, "NAT A", RealmId::INTERNET, NAT_A, (A, 24), plan.nat_a, plan.line_a);
     let a = world.add_host("A", world.inside(nat_a), &[A], plan.lan);
     let b = world.add_host("B", RealmId::INTERNET, &[NAT_B], plan.line_b);
-    Topology {
-        server,
-        a,
-        b,
-        nat_a: Some(nat_a),
-        nat_b: None,
-        outer: None,
-    }
+    Topology { server, a, b, nat_a: Some(nat_a), nat_b: None, outer: None }
+}
+
+/// A has a public address and B a NAT (the mirror image of [`b_public`]).
+pub fn a_public(world: &mut World, plan: &Plan) -> Topology {
+    let server = add_server(world, plan);
+    let nat_b = add_nat(world, "NAT B", RealmId::INTERNET, NAT_B, (B, 24), plan.nat_b, plan.line_b);
+    let a = world.add_host("A", RealmId::INTERNET, &[NAT_A], plan.line_a);
+    let b = world.add_host("B", world.inside(nat_b), &[B], plan.lan);
+    Topology { server, a, b, nat_a: None, nat_b: Some(nat_b), outer: None }
 }
 
 /// Two NATs side by side (section 3.3.1). The networks behind them have 24-bit prefixes, so that packets
 /// to the other's private endpoint leave by the NAT and find no route in the internet.
 pub fn two_nats(world: &mut World, plan: &Plan) -> Topology {
     let server = add_server(world, plan);
-    let nat_a = add_nat(
-        world,
-        "NAT A",
-        RealmId::INTERNET,
-        NAT_A,
-        (A, 24),
-        plan.nat_a,
-        plan.line_a,
-    );
-    let nat_b = add_nat(
-        world,
-        "NAT B",
-        RealmId::INTERNET,
-        NAT_B,
-        (B, 24),
-        plan.nat_b,
-        plan.line_b,
-    );
+    let nat_a = add_nat(world, "NAT A", RealmId::INTERNET, NAT_A, (A, 24), plan.nat_a, plan.line_a);
+    let nat_b = add_nat(world, "NAT B", RealmId::INTERNET, NAT_B, (B, 24), plan.nat_b, plan.line_b);
     let a = world.add_host("A", world.inside(nat_a), &[A], plan.lan);
     let b = world.add_host("B", world.inside(nat_b), &[B], plan.lan);
-    Topology {
-        server,
-        a,
-        b,
-        nat_a: Some(nat_a),
-        nat_b: Some(nat_b),
-        outer: None,
-    }
+    Topology { server, a, b, nat_a: Some(nat_a), nat_b: Some(nat_b), outer: None }
 }
 
 /// Both behind one NAT, in one network with the prefix 10.0.0.0/8 (section 3.3.2).
 pub fn same_nat(world: &mut World, plan: &Plan) -> Topology {
     let server = add_server(world, plan);
-    let nat = add_nat(
-        world,
-        "NAT",
-        RealmId::INTERNET,
-        NAT_A,
-        (A, 8),
-        plan.nat_a,
-        plan.line_a,
-    );
+    let nat = add_nat(world, "NAT", RealmId::INTERNET, NAT_A, (A, 8), plan.nat_a, plan.line_a);
     let a = world.add_host("A", world.inside(nat), &[A], plan.lan);
     let b = world.add_host("B", world.inside(nat), &[B], plan.lan);
-    Topology {
-        server,
-        a,
-        b,
-        nat_a: Some(nat),
-        nat_b: Some(nat),
-        outer: None,
-    }
+    Topology { server, a, b, nat_a: Some(nat), nat_b: Some(nat), outer: None }
 }
 
 /// Two NATs behind a third (section 3.3.3). `line_a` is the provider's NAT's; those of the two home NATs
@@ -185,53 +132,17 @@ pub fn same_nat(world: &mut World, plan: &Plan) -> Topology {
 pub fn two_levels(world: &mut World, plan: &Plan) -> Topology {
     let server = add_server(world, plan);
     let provider = v4(192, 168, 1, 254);
-    let outer = add_nat(
-        world,
-        "NAT X",
-        RealmId::INTERNET,
-        NAT_A,
-        (provider, 24),
-        plan.outer,
-        plan.line_a,
-    );
+    let outer = add_nat(world, "NAT X", RealmId::INTERNET, NAT_A, (provider, 24), plan.outer, plan.line_a);
     let between = world.inside(outer);
-    let nat_a = add_nat(
-        world,
-        "NAT A",
-        between,
-        HOME_A,
-        (A, 24),
-        plan.nat_a,
-        plan.lan,
-    );
-    let nat_b = add_nat(
-        world,
-        "NAT B",
-        between,
-        HOME_B,
-        (B, 24),
-        plan.nat_b,
-        plan.lan,
-    );
+    let nat_a = add_nat(world, "NAT A", between, HOME_A, (A, 24), plan.nat_a, plan.lan);
+    let nat_b = add_nat(world, "NAT B", between, HOME_B, (B, 24), plan.nat_b, plan.lan);
     let a = world.add_host("A", world.inside(nat_a), &[A], plan.lan);
     let b = world.add_host("B", world.inside(nat_b), &[B], plan.lan);
-    Topology {
-        server,
-        a,
-        b,
-        nat_a: Some(nat_a),
-        nat_b: Some(nat_b),
-        outer: Some(outer),
-    }
+    Topology { server, a, b, nat_a: Some(nat_a), nat_b: Some(nat_b), outer: Some(outer) }
 }
 
 fn add_server(world: &mut World, plan: &Plan) -> HostId {
-    world.add_host(
-        "S",
-        RealmId::INTERNET,
-        &[SERVER, SERVER_ALTERNATE],
-        plan.line_server,
-    )
+    world.add_host("S", RealmId::INTERNET, &[SERVER, SERVER_ALTERNATE], plan.line_server)
 }
 
 fn add_nat(
@@ -243,17 +154,7 @@ fn add_nat(
     behaviour: Behaviour,
     line: Line,
 ) -> NatId {
-    world.add_nat(&NatPlan {
-        name,
-        outside,
-        address,
-        network: Interface {
-            address: inside,
-            prefix,
-        },
-        behaviour,
-        line,
-    })
+    world.add_nat(&NatPlan { name, outside, address, network: Interface { address: inside, prefix }, behaviour, line })
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Address {

@@ -78,11 +78,7 @@ impl Trace {
         Self {
             records: Vec::new(),
             discards: Vec::new(),
-            names: Names {
-                hosts: Vec::new(),
-                nats: Vec::new(),
-                realms: Vec::new(),
-            },
+            names: Names { hosts: Vec::new(), nats: Vec::new(), realms: Vec::new() },
             keeps: true,
             digest: 0xcbf2_9ce4_8422_2325,
             count: 0,
@@ -126,9 +122,7 @@ impl Trace {
 
     /// The packets put on the line of a network, as they were there.
     pub fn sent_in(&self, realm: RealmId) -> impl Iterator<Item = &Record> {
-        self.records
-            .iter()
-            .filter(move |r| r.realm == realm && matches!(r.what, What::Sent(_)))
+        self.records.iter().filter(move |r| r.realm == realm && matches!(r.what, What::Sent(_)))
     }
 
     /// The decisions of NATs, oldest first.
@@ -154,16 +148,9 @@ impl Trace {
         let passing = self.records.iter().filter(|record| match record.what {
             What::Sent(_) | What::Lost => record.from == place,
             What::Delivered | What::NoSocket => record.to == Some(place),
-            What::Copied(_)
-            | What::Cut
-            | What::Removed
-            | What::NoRoute
-            | What::TtlExpired
-            | What::Decided(_) => false,
+            What::Copied(_) | What::Cut | What::Removed | What::NoRoute | What::TtlExpired | What::Decided(_) => false,
         });
-        passing.fold((0, 0), |(packets, octets), record| {
-            (packets + 1, octets + record.packet.wire_length())
-        })
+        passing.fold((0, 0), |(packets, octets), record| (packets + 1, octets + record.packet.wire_length()))
     }
 
     /// The ladder of the records as plain text: a column for each machine, a row for each packet on a
@@ -198,9 +185,7 @@ impl Trace {
         self.mix_endpoint(record.packet.source);
         self.mix_endpoint(record.packet.destination);
         self.mix(match &record.what {
-            What::Sent(span) | What::Copied(span) => {
-                u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
-            }
+            What::Sent(span) | What::Copied(span) => u64::try_from(span.as_micros()).unwrap_or(u64::MAX),
             What::Lost => 1 << 56,
             What::Cut => 2 << 56,
             What::Removed => 3 << 56,

@@ -71,10 +71,7 @@ impl Connection {
         ttl: Option<u8>,
         options: &HostOptions,
     ) -> Self {
-        let state = State::SynSent {
-            tries: 0,
-            deadline: now + FIRST_SYN_TIMEOUT,
-        };
+        let state = State::SynSent { tries: 0, deadline: now + FIRST_SYN_TIMEOUT };
         let mut this = Self::new(tuple, isn, 0, state, options);
         this.owner = Some(owner);
         this.send_handshake(Flags::SYN);
@@ -93,10 +90,7 @@ impl Connection {
         syn: &Segment,
         options: &HostOptions,
     ) -> Self {
-        let state = State::SynReceived {
-            tries: 0,
-            deadline: now + FIRST_SYN_TIMEOUT,
-        };
+        let state = State::SynReceived { tries: 0, deadline: now + FIRST_SYN_TIMEOUT };
         let mut this = Self::new(tuple, isn, syn.seq + 1, state, options);
         this.listener = Some(listener);
         this.send_handshake(Flags::SYN_ACK);
@@ -218,9 +212,7 @@ impl Connection {
                 }
             }
             State::TimeWait { until } if until <= now => self.state = State::Dead,
-            State::Open {
-                linger: Some(until),
-            } if until <= now => self.state = State::Dead,
+            State::Open { linger: Some(until) } if until <= now => self.state = State::Dead,
             State::SynSent { .. }
             | State::SynReceived { .. }
             | State::Open { .. }
@@ -295,9 +287,7 @@ impl Connection {
             return;
         }
         if flags.ack {
-            let credit = self
-                .sender
-                .on_ack(now, segment.ack, segment.single, segment.window);
+            let credit = self.sender.on_ack(now, segment.ack, segment.single, segment.window);
             if credit > 0 {
                 self.said.push(Said::Written(credit));
             }
@@ -307,9 +297,7 @@ impl Connection {
             self.send(Flags::RST, self.sender.next, Octets::from([]), None);
             self.state = State::Dead;
         } else if segment.length() > 0 {
-            let kept = self
-                .receiver
-                .accept(segment.seq, &segment.octets, flags.fin);
+            let kept = self.receiver.accept(segment.seq, &segment.octets, flags.fin);
             self.deliver();
             self.send_ack(kept.then_some(segment.seq));
         } else if segment.seq < self.receiver.next {
@@ -359,9 +347,7 @@ impl Connection {
         if self.sender.is_finished() {
             if !self.receiver.is_finished() {
                 let until = linger.unwrap_or(now + LINGER);
-                self.state = State::Open {
-                    linger: Some(until),
-                };
+                self.state = State::Open { linger: Some(until) };
             } else if self.closing {
                 let until = now + self.options.time_wait;
                 self.state = State::TimeWait { until };
@@ -378,11 +364,7 @@ impl Connection {
             State::TimeWait { until } => Some(until),
             State::Dead => return Fate::Gone,
         };
-        if self.told || self.closing {
-            Fate::Orphaned(deadline)
-        } else {
-            Fate::Lives(deadline)
-        }
+        if self.told || self.closing { Fate::Orphaned(deadline) } else { Fate::Lives(deadline) }
     }
 
     fn fail(&mut self, error: NetError) {

@@ -82,13 +82,7 @@ impl Sender {
     }
 
     /// The other side's word on what arrived; answers how many octets have left the buffer for good.
-    pub(super) fn on_ack(
-        &mut self,
-        now: Instant,
-        ack: u64,
-        single: Option<u64>,
-        window: u32,
-    ) -> u32 {
+    pub(super) fn on_ack(&mut self, now: Instant, ack: u64, single: Option<u64>, window: u32) -> u32 {
         self.edge = self.edge.max(ack + u64::from(window));
         if window > 0 {
             self.probe = None;
@@ -122,11 +116,7 @@ impl Sender {
             }
             flight.tries += 1;
             flight.sent = now;
-            return Some(Emission::Segment {
-                seq: flight.seq,
-                octets: flight.octets.clone(),
-                fin: flight.fin,
-            });
+            return Some(Emission::Segment { seq: flight.seq, octets: flight.octets.clone(), fin: flight.fin });
         }
         let room = usize::try_from(self.edge.saturating_sub(self.next)).unwrap_or(usize::MAX);
         let length = self.queue.len().min(most).min(room);
@@ -139,14 +129,7 @@ impl Sender {
         if fin {
             self.finish = Finish::Sent;
         }
-        let flight = Flight {
-            seq,
-            octets: octets.clone(),
-            fin,
-            sent: now,
-            tries: 0,
-            acknowledged: false,
-        };
+        let flight = Flight { seq, octets: octets.clone(), fin, sent: now, tries: 0, acknowledged: false };
         self.next = flight.end();
         self.flight.push_back(flight);
         Some(Emission::Segment { seq, octets, fin })
@@ -166,18 +149,13 @@ impl Sender {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timeout = self.timeout();
-        let repeat = self
-            .flight
-            .iter()
-            .filter(|flight| !flight.acknowledged)
-            .map(|flight| flight.deadline(timeout))
-            .min();
+        let repeat =
+            self.flight.iter().filter(|flight| !flight.acknowledged).map(|flight| flight.deadline(timeout)).min();
         repeat.into_iter().chain(self.probe).min()
     }
 
     fn timeout(&self) -> Duration {
-        self.round_trip
-            .map_or(FIRST_TIMEOUT, |trip| (trip * 2).max(SHORTEST_TIMEOUT))
+        self.round_trip.map_or(FIRST_TIMEOUT, |trip| (trip * 2).max(SHORTEST_TIMEOUT))
     }
 }
 
@@ -206,15 +184,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) const fn new(next: u64, capacity: u32) -> Self {
-        Self {
-            next,
-            capacity,
-            ready: VecDeque::new(),
-            held: 0,
-            early: BTreeMap::new(),
-            reading: true,
-            finished: false,
-        }
+        Self { next, capacity, ready: VecDeque::new(), held: 0, early: BTreeMap::new(), reading: true, finished: false }
     }
 
     /// How many octets there is room for.

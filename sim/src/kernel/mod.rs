@@ -9,8 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use pinhole_proto::{
-    Address, Endpoint, Family, Input, Instant, NetError, Output, SocketId, StreamId, StreamInput,
-    Transport,
+    Address, Endpoint, Family, Input, Instant, NetError, Output, SocketId, StreamId, StreamInput, Transport,
 };
 
 use crate::node::Order;
@@ -92,12 +91,7 @@ struct Effects {
 pub(crate) enum Notice {
     Opened(SocketId, Endpoint),
     OpenFailed(SocketId, NetError),
-    Datagram {
-        socket: SocketId,
-        local: Address,
-        remote: Endpoint,
-        payload: Octets,
-    },
+    Datagram { socket: SocketId, local: Address, remote: Endpoint, payload: Octets },
     Rejected(SocketId, Endpoint, NetError),
     Accepted(StreamId, SocketId, Endpoint, Endpoint),
     Connected(StreamId, Endpoint),
@@ -111,34 +105,13 @@ impl Notice {
         let (stream, what) = match *self {
             Self::Opened(socket, local) => return Input::Opened { socket, local },
             Self::OpenFailed(socket, error) => return Input::OpenFailed { socket, error },
-            Self::Datagram {
-                socket,
-                local,
-                remote,
-                ref payload,
-            } => {
-                return Input::Datagram {
-                    socket,
-                    local,
-                    remote,
-                    payload,
-                };
+            Self::Datagram { socket, local, remote, ref payload } => {
+                return Input::Datagram { socket, local, remote, payload };
             }
             Self::Rejected(socket, remote, error) => {
-                return Input::Rejected {
-                    socket,
-                    remote,
-                    error,
-                };
+                return Input::Rejected { socket, remote, error };
             }
-            Self::Accepted(stream, socket, local, remote) => (
-                stream,
-                StreamInput::Accepted {
-                    socket,
-                    local,
-                    remote,
-                },
-            ),
+            Self::Accepted(stream, socket, local, remote) => (stream, StreamInput::Accepted { socket, local, remote }),
             Self::Connected(stream, local) => (stream, StreamInput::Connected { local }),
             Self::Received(stream, ref octets) => (stream, StreamInput::Received(octets)),
             Self::Written(stream, octets) => (stream, StreamInput::Written(octets)),
@@ -201,13 +174,7 @@ impl Kernel {
     /// Carries out what an engine orders.
     pub(crate) fn execute(&mut self, now: Instant, order: Order<'_>) {
         match order {
-            Output::Open {
-                socket,
-                transport,
-                family,
-                port,
-                share,
-            } => {
+            Output::Open { socket, transport, family, port, share } => {
                 let notice = match self.open(socket, transport, family, port, share) {
                     Ok(local) => Notice::Opened(socket, local),
                     Err(error) => Notice::OpenFailed(socket, error),
@@ -215,24 +182,13 @@ impl Kernel {
                 self.effects.notices.push_back(notice);
             }
             Output::Shut { socket } => self.shut(now, socket),
-            Output::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload,
-            } => {
+            Output::Transmit { socket, local, remote, ttl, payload } => {
                 if let Err(error) = self.transmit(socket, local, remote, ttl, payload) {
                     let notice = Notice::Rejected(socket, remote, error);
                     self.effects.notices.push_back(notice);
                 }
             }
-            Output::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            } => {
+            Output::Dial { stream, from, remote, ttl } => {
                 if let Err(error) = self.dial(now, stream, from, remote, ttl) {
                     let notice = Notice::Closed(stream, Some(error));
                     self.effects.notices.push_back(notice);
@@ -250,11 +206,7 @@ impl Kernel {
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: &Packet) -> bool {
         match &packet.body {
             Body::Udp(payload) => {
-                let key = (
-                    Transport::Udp,
-                    packet.destination.family(),
-                    packet.destination.port(),
-                );
+                let key = (Transport::Udp, packet.destination.family(), packet.destination.port());
                 let Some(socket) = self.ports.get(&key) else {
                     if self.options.answers_closed_ports {
                         let reporter = packet.destination.address();
@@ -282,9 +234,7 @@ impl Kernel {
                     self.effects.notices.push_back(notice);
                     true
                 }
-                Transport::Tcp => {
-                    self.handle_unreachable(now, (icmp.source, icmp.destination), icmp.error)
-                }
+                Transport::Tcp => self.handle_unreachable(now, (icmp.source, icmp.destination), icmp.error),
             },
         }
     }
@@ -301,24 +251,12 @@ impl Kernel {
             Some(other) => self.sockets.get(&other).ok_or(NetError::Other)?.port,
             None => port,
         };
-        let port = if port == 0 {
-            self.ephemeral(transport, family)
-                .ok_or(NetError::AddressInUse)?
-        } else {
-            port
-        };
+        let port = if port == 0 { self.ephemeral(transport, family).ok_or(NetError::AddressInUse)? } else { port };
         if self.ports.contains_key(&(transport, family, port)) {
             return Err(NetError::AddressInUse);
         }
         self.ports.insert((transport, family, port), socket);
-        self.sockets.insert(
-            socket,
-            Socket {
-                transport,
-                family,
-                port,
-            },
-        );
+        self.sockets.insert(socket, Socket { transport, family, port });
         let wildcard = match family {
             Family::V4 => Address::V4(core::net::Ipv4Addr::UNSPECIFIED),
             Family::V6 => Address::V6(core::net::Ipv6Addr::UNSPECIFIED),
@@ -334,12 +272,7 @@ impl Kernel {
     }
 
     fn shut(&mut self, now: Instant, socket: SocketId) {
-        let Some(Socket {
-            transport,
-            family,
-            port,
-        }) = self.sockets.remove(&socket)
-        else {
+        let Some(Socket { transport, family, port }) = self.sockets.remove(&socket) else {
             return;
         };
         self.ports.remove(&(transport, family, port));
@@ -375,9 +308,7 @@ impl Kernel {
         let own = self.addresses.iter().find(|own| **own == remote.address());
         own.or_else(|| {
             let family = remote.family();
-            self.addresses
-                .iter()
-                .find(|own| Endpoint::new(**own, 0).family() == family)
+            self.addresses.iter().find(|own| Endpoint::new(**own, 0).family() == family)
         })
         .copied()
     }

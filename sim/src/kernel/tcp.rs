@@ -1,8 +1,6 @@
 //! TCP of a host: which connection a segment belongs to, and what the engine orders.
 
-use pinhole_proto::{
-    Endpoint, Instant, NetError, SocketId, StreamId, Transport, engine::MAX_UNWRITTEN,
-};
+use pinhole_proto::{Endpoint, Instant, NetError, SocketId, StreamId, Transport, engine::MAX_UNWRITTEN};
 
 use super::connection::{Connection, Fate};
 use super::{CrossingSyn, Kernel, Notice, Tuple};
@@ -82,30 +80,17 @@ impl Kernel {
         }
     }
 
-    pub(super) fn handle_segment(
-        &mut self,
-        now: Instant,
-        packet: &Packet,
-        segment: &Segment,
-    ) -> bool {
+    pub(super) fn handle_segment(&mut self, now: Instant, packet: &Packet, segment: &Segment) -> bool {
         let tuple = (packet.destination, packet.source);
-        let listener = self.ports.get(&(
-            Transport::Tcp,
-            packet.destination.family(),
-            packet.destination.port(),
-        ));
+        let listener = self.ports.get(&(Transport::Tcp, packet.destination.family(), packet.destination.port()));
         let listener = listener.copied();
         let opens = segment.flags.opens();
-        let reopens = self
-            .connections
-            .get(&tuple)
-            .is_some_and(|c| opens && c.is_in_time_wait());
+        let reopens = self.connections.get(&tuple).is_some_and(|c| opens && c.is_in_time_wait());
         if reopens {
             self.remove(tuple);
         }
         if let Some(connection) = self.connections.get_mut(&tuple) {
-            if let (true, Some(socket), CrossingSyn::Listener) =
-                (opens, listener, self.options.crossing_syn)
+            if let (true, Some(socket), CrossingSyn::Listener) = (opens, listener, self.options.crossing_syn)
                 && let Some(stream) = connection.hand_to_listener(socket)
             {
                 self.streams.remove(&stream);
@@ -119,8 +104,7 @@ impl Kernel {
         match listener {
             Some(socket) if opens => {
                 let isn = self.rng.below(1 << 32);
-                let connection =
-                    Connection::accept(now, tuple, socket, isn, segment, &self.options);
+                let connection = Connection::accept(now, tuple, socket, isn, segment, &self.options);
                 self.connections.insert(tuple, connection);
                 self.settle(now, tuple);
                 true
@@ -134,12 +118,7 @@ impl Kernel {
         }
     }
 
-    pub(super) fn handle_unreachable(
-        &mut self,
-        now: Instant,
-        tuple: Tuple,
-        error: NetError,
-    ) -> bool {
+    pub(super) fn handle_unreachable(&mut self, now: Instant, tuple: Tuple, error: NetError) -> bool {
         let Some(connection) = self.connections.get_mut(&tuple) else {
             return false;
         };

@@ -11,12 +11,9 @@ mod behaviour;
 mod receipt;
 mod table;
 
-pub use behaviour::{
-    Behaviour, Dependence, FreshPort, Hairpin, OnReset, PermissionScope, TimerScope, Unsolicited,
-};
+pub use behaviour::{Behaviour, Dependence, FreshPort, Hairpin, OnReset, PermissionScope, TimerScope, Unsolicited};
 pub use receipt::{
-    Decision, Direction, DropRule, FilterReceipt, MappingReceipt, MappingRule, PortRule, Receipt,
-    RemoteKey, RowId,
+    Decision, Direction, DropRule, FilterReceipt, MappingReceipt, MappingRule, PortRule, Receipt, RemoteKey, RowId,
 };
 pub use table::{Row, Session};
 
@@ -57,12 +54,7 @@ impl Nat {
     /// A NAT with an empty table.
     #[must_use]
     pub const fn new(behaviour: Behaviour, address: Address, rng: Rng) -> Self {
-        Self {
-            behaviour,
-            address,
-            table: Table::new(),
-            rng,
-        }
+        Self { behaviour, address, table: Table::new(), rng }
     }
 
     /// Its external address.
@@ -115,10 +107,7 @@ impl Nat {
         };
         let packet = match outcome {
             Ok(to) => {
-                receipt.decision = Decision::Forwarded {
-                    source: packet.source,
-                    destination: packet.destination,
-                };
+                receipt.decision = Decision::Forwarded { source: packet.source, destination: packet.destination };
                 Some((to, packet))
             }
             Err(Refusal::Silent(rule)) => {
@@ -174,12 +163,7 @@ impl Nat {
     }
 
     /// The external endpoint of an outgoing packet's source.
-    fn map(
-        &mut self,
-        now: Instant,
-        packet: &Packet,
-        receipt: &mut Receipt,
-    ) -> Result<Endpoint, Refusal> {
+    fn map(&mut self, now: Instant, packet: &Packet, receipt: &mut Receipt) -> Result<Endpoint, Refusal> {
         let mapping = self
             .table
             .map(
@@ -191,18 +175,12 @@ impl Nat {
             )
             .ok_or(Refusal::Silent(DropRule::PortsExhausted))?;
         receipt.mapping = Some(mapping);
-        self.table
-            .on_outbound(now, &self.behaviour, mapping.row, packet);
+        self.table.on_outbound(now, &self.behaviour, mapping.row, packet);
         Ok(mapping.external)
     }
 
     /// The internal endpoint of an incoming packet's destination, if the packet may come in.
-    fn admit(
-        &mut self,
-        now: Instant,
-        packet: &Packet,
-        receipt: &mut Receipt,
-    ) -> Result<Endpoint, Refusal> {
+    fn admit(&mut self, now: Instant, packet: &Packet, receipt: &mut Receipt) -> Result<Endpoint, Refusal> {
         let Some(row) = self.table.find(packet.transport(), packet.destination) else {
             return Err(self.refuse(now, packet, DropRule::NoMapping));
         };
@@ -220,10 +198,8 @@ impl Nat {
     }
 
     fn refuse(&mut self, now: Instant, packet: &Packet, rule: DropRule) -> Refusal {
-        if let (Some(span), Transport::Udp) = (self.behaviour.spoiled_by_early, packet.transport())
-        {
-            self.table
-                .spoil(packet.destination, packet.source, now + span);
+        if let (Some(span), Transport::Udp) = (self.behaviour.spoiled_by_early, packet.transport()) {
+            self.table.spoil(packet.destination, packet.source, now + span);
         }
         let opens = packet.flags().is_some_and(crate::packet::Flags::opens);
         let answer = match self.behaviour.unsolicited_syn {
@@ -231,9 +207,7 @@ impl Nat {
             Unsolicited::Icmp if opens => packet.error_from(self.address, NetError::Refused),
             Unsolicited::Drop | Unsolicited::Reset | Unsolicited::Icmp => None,
         };
-        answer.map_or(Refusal::Silent(rule), |answer| {
-            Refusal::Answer(rule, alloc::boxed::Box::new(answer))
-        })
+        answer.map_or(Refusal::Silent(rule), |answer| Refusal::Answer(rule, alloc::boxed::Box::new(answer)))
     }
 
     /// ICMP errors pass where the packet that they quote has a row, whoever sends them (REQ-12).
@@ -256,9 +230,7 @@ impl Nat {
                     .table
                     .rows()
                     .find(|row| {
-                        row.transport == transport
-                            && row.internal == icmp.destination
-                            && row.key.covers(remote)
+                        row.transport == transport && row.internal == icmp.destination && row.key.covers(remote)
                     })
                     .ok_or(unknown)?;
                 icmp.destination = row.external;

@@ -108,23 +108,12 @@ impl Table {
             return Some(row.receipt(MappingRule::Reused));
         }
         let key = if spoiled { exact } else { usual };
-        let (external, port_rule) =
-            self.allocate(behaviour, address, rng, (transport, internal, remote))?;
-        let row = Row {
-            id: RowId(self.next_row),
-            transport,
-            internal,
-            external,
-            key,
-            used: now,
-            sessions: BTreeMap::new(),
-        };
+        let (external, port_rule) = self.allocate(behaviour, address, rng, (transport, internal, remote))?;
+        let row =
+            Row { id: RowId(self.next_row), transport, internal, external, key, used: now, sessions: BTreeMap::new() };
         self.next_row += 1;
-        let receipt = row.receipt(if spoiled {
-            MappingRule::Diverted(port_rule)
-        } else {
-            MappingRule::Created(port_rule)
-        });
+        let receipt =
+            row.receipt(if spoiled { MappingRule::Diverted(port_rule) } else { MappingRule::Created(port_rule) });
         self.by_key.insert((transport, internal, key), row.id);
         self.by_external.insert((transport, external), row.id);
         self.rows.insert(row.id, row);
@@ -132,20 +121,11 @@ impl Table {
     }
 
     /// Notes a packet that left by a row.
-    pub(super) fn on_outbound(
-        &mut self,
-        now: Instant,
-        behaviour: &Behaviour,
-        id: RowId,
-        packet: &Packet,
-    ) {
+    pub(super) fn on_outbound(&mut self, now: Instant, behaviour: &Behaviour, id: RowId, packet: &Packet) {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
-        let session = row
-            .sessions
-            .entry(packet.destination)
-            .or_insert_with(|| Session::new(now));
+        let session = row.sessions.entry(packet.destination).or_insert_with(|| Session::new(now));
         if packet.flags().is_some_and(Flags::opens) && session.is_over() {
             *session = Session::new(now);
         }
@@ -155,13 +135,7 @@ impl Table {
     }
 
     /// Notes a packet that came in by a row.
-    pub(super) fn on_inbound(
-        &mut self,
-        now: Instant,
-        behaviour: &Behaviour,
-        id: RowId,
-        packet: &Packet,
-    ) {
+    pub(super) fn on_inbound(&mut self, now: Instant, behaviour: &Behaviour, id: RowId, packet: &Packet) {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
@@ -175,12 +149,7 @@ impl Table {
     }
 
     /// Whether `remote` may send to a row.
-    pub(super) fn filter(
-        &self,
-        behaviour: &Behaviour,
-        id: RowId,
-        remote: Endpoint,
-    ) -> FilterReceipt {
+    pub(super) fn filter(&self, behaviour: &Behaviour, id: RowId, remote: Endpoint) -> FilterReceipt {
         let row = self.rows.get(&id);
         let admits = |row: &Row| {
             row.sessions
@@ -200,13 +169,7 @@ impl Table {
                 .filter(|other| other.transport == row.transport && other.internal == row.internal)
                 .find_map(admits),
         });
-        FilterReceipt {
-            row: id,
-            rule: behaviour.filtering,
-            remote,
-            session,
-            passed: session.is_some(),
-        }
+        FilterReceipt { row: id, rule: behaviour.filtering, remote, session, passed: session.is_some() }
     }
 
     /// Notes a datagram that came too early.
@@ -234,10 +197,7 @@ impl Table {
             self.remove(id);
         }
         // A session that begins later times out later than this by at least the shortest timeout.
-        let shortest = behaviour
-            .udp_idle
-            .min(behaviour.tcp_transitory_idle)
-            .min(behaviour.tcp_established_idle);
+        let shortest = behaviour.udp_idle.min(behaviour.tcp_transitory_idle).min(behaviour.tcp_established_idle);
         self.quiet_until = next.map_or(now + shortest, |next| next.min(now + shortest));
     }
 
@@ -249,14 +209,7 @@ impl Table {
     }
 
     /// Follows the TCP session of a packet; `side` is 0 for outbound, 1 for inbound.
-    fn on_passed(
-        &mut self,
-        behaviour: &Behaviour,
-        id: RowId,
-        remote: Endpoint,
-        packet: &Packet,
-        side: usize,
-    ) {
+    fn on_passed(&mut self, behaviour: &Behaviour, id: RowId, remote: Endpoint, packet: &Packet, side: usize) {
         let (Some(flags), Some(row)) = (packet.flags(), self.rows.get_mut(&id)) else {
             return;
         };
@@ -317,11 +270,7 @@ impl Table {
                     if let Some(external) = free(port) {
                         return Some((external, PortRule::Random));
                     }
-                    port = if tried < DRAWS {
-                        rng.port(low, high)
-                    } else {
-                        following(port)
-                    };
+                    port = if tried < DRAWS { rng.port(low, high) } else { following(port) };
                 }
             }
         }
@@ -331,13 +280,7 @@ impl Table {
 
 impl Row {
     const fn receipt(&self, rule: MappingRule) -> MappingReceipt {
-        MappingReceipt {
-            row: self.id,
-            rule,
-            key: self.key,
-            internal: self.internal,
-            external: self.external,
-        }
+        MappingReceipt { row: self.id, rule, key: self.key, internal: self.internal, external: self.external }
     }
 
     /// Drops what has timed out; answers when the rest does, or none when nothing is left.
@@ -351,10 +294,7 @@ impl Row {
             }
             TimerScope::Mapping => {
                 let idles = self.sessions.values().map(|s| s.idle(behaviour, transport));
-                idles
-                    .max()
-                    .map(|idle| used + idle)
-                    .filter(|deadline| *deadline > now)
+                idles.max().map(|idle| used + idle).filter(|deadline| *deadline > now)
             }
         }
     }
@@ -362,13 +302,7 @@ impl Row {
 
 impl Session {
     const fn new(now: Instant) -> Self {
-        Self {
-            since: now,
-            used: now,
-            acked: [false; 2],
-            finished: [false; 2],
-            reset: false,
-        }
+        Self { since: now, used: now, acked: [false; 2], finished: [false; 2], reset: false }
     }
 
     fn is_over(&self) -> bool {
@@ -378,9 +312,7 @@ impl Session {
     fn idle(&self, behaviour: &Behaviour, transport: Transport) -> Duration {
         match transport {
             Transport::Udp => behaviour.udp_idle,
-            Transport::Tcp if self.acked == [true; 2] && !self.is_over() => {
-                behaviour.tcp_established_idle
-            }
+            Transport::Tcp if self.acked == [true; 2] && !self.is_over() => behaviour.tcp_established_idle,
             Transport::Tcp => behaviour.tcp_transitory_idle,
         }
     }

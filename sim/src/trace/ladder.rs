@@ -10,18 +10,9 @@ use crate::nat::{Decision, Receipt};
 use crate::world::Place;
 
 pub(super) fn draw(records: &[Record], names: &Names) -> String {
-    let places: BTreeSet<Place> = records
-        .iter()
-        .flat_map(|record| [Some(record.from), record.to])
-        .flatten()
-        .collect();
+    let places: BTreeSet<Place> = records.iter().flat_map(|record| [Some(record.from), record.to]).flatten().collect();
     let columns = order(places, records);
-    let width = columns
-        .iter()
-        .map(|place| name(*place, names).len() + 3)
-        .max()
-        .unwrap_or(0)
-        .max(11);
+    let width = columns.iter().map(|place| name(*place, names).len() + 3).max().unwrap_or(0).max(11);
     let mut out = String::from("        ms  ");
     for place in &columns {
         out += &format!("{:<width$}", name(*place, names));
@@ -33,16 +24,8 @@ pub(super) fn draw(records: &[Record], names: &Names) -> String {
         };
         let micros = record.at.as_micros();
         let line = lifelines(record, &columns, width);
-        let realm = names
-            .realms
-            .get(record.realm.0 as usize)
-            .map_or("?", String::as_str);
-        out += &format!(
-            "{:>6}.{:03}  {line}  [{realm}] {}{note}\n",
-            micros / 1000,
-            micros % 1000,
-            record.packet,
-        );
+        let realm = names.realms.get(record.realm.0 as usize).map_or("?", String::as_str);
+        out += &format!("{:>6}.{:03}  {line}  [{realm}] {}{note}\n", micros / 1000, micros % 1000, record.packet,);
     }
     out
 }
@@ -75,11 +58,7 @@ fn lifelines(record: &Record, columns: &[Place], width: usize) -> String {
     let from = column(record.from);
     let to = record.to.and_then(column);
     match (&record.what, from, to) {
-        (
-            What::Sent(_) | What::Copied(_) | What::Lost | What::Cut | What::Removed,
-            Some(a),
-            Some(b),
-        ) if a != b => {
+        (What::Sent(_) | What::Copied(_) | What::Lost | What::Cut | What::Removed, Some(a), Some(b)) if a != b => {
             let (left, right) = (a.min(b) * width + 1, a.max(b) * width);
             line[left..right].fill(b'-');
             if a < b {

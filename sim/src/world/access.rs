@@ -23,11 +23,7 @@ impl World {
     ///
     /// # Panics
     /// If no engine of type `E` runs there.
-    pub fn command<E: 'static, R>(
-        &mut self,
-        host: HostId,
-        command: impl FnOnce(&mut E, Instant) -> R,
-    ) -> R {
+    pub fn command<E: 'static, R>(&mut self, host: HostId, command: impl FnOnce(&mut E, Instant) -> R) -> R {
         let now = self.now;
         let engine = self
             .host_mut(host)
@@ -48,13 +44,8 @@ impl World {
     /// If the engine's node keeps events of another type.
     #[must_use]
     pub fn log<T: 'static>(&self, host: HostId) -> &[(Instant, T)] {
-        self.hosts[host.0 as usize]
-            .node
-            .as_ref()
-            .map_or(&[], |node| {
-                node.log()
-                    .downcast_ref::<Vec<(Instant, T)>>()
-                    .expect("the node keeps events of this type")
-            })
+        self.hosts[host.0 as usize].node.as_ref().map_or(&[], |node| {
+            node.log().downcast_ref::<Vec<(Instant, T)>>().expect("the node keeps events of this type")
+        })
     }
 }

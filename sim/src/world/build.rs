@@ -38,12 +38,7 @@ impl World {
     pub fn add_nat(&mut self, plan: &NatPlan<'_>) -> NatId {
         let id = NatId(u32::try_from(self.nats.len()).expect("fewer than 2^32 NATs"));
         let inside = RealmId(u32::try_from(self.realms.len()).expect("fewer than 2^32 realms"));
-        self.realms.push(Realm {
-            network: Some(plan.network),
-            gateway: Some(id),
-            occupants: BTreeMap::new(),
-            hops: 0,
-        });
+        self.realms.push(Realm { network: Some(plan.network), gateway: Some(id), occupants: BTreeMap::new(), hops: 0 });
         self.occupy(plan.outside, plan.address, Place::Nat(id));
         let rng = self.rng.fork(u64::from(id.0) << 8 | 1);
         self.nats.push(Gateway {
@@ -62,13 +57,7 @@ impl World {
     ///
     /// # Panics
     /// If an address is taken in the realm.
-    pub fn add_host(
-        &mut self,
-        name: &str,
-        realm: RealmId,
-        addresses: &[Address],
-        line: Line,
-    ) -> HostId {
+    pub fn add_host(&mut self, name: &str, realm: RealmId, addresses: &[Address], line: Line) -> HostId {
         let id = HostId(u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts"));
         let rng = self.rng.fork(u64::from(id.0) << 8 | 2);
         let access = self.access(line, Place::Host(id));
@@ -122,9 +111,7 @@ impl World {
     /// If an address is taken in the realm.
     pub fn move_host(&mut self, host: HostId, realm: RealmId, addresses: &[Address]) {
         let old = self.host_mut(host).realm;
-        self.realms[old.0 as usize]
-            .occupants
-            .retain(|_, place| *place != Place::Host(host));
+        self.realms[old.0 as usize].occupants.retain(|_, place| *place != Place::Host(host));
         self.settle(host, realm, addresses);
         self.tell_interfaces(host);
     }
@@ -136,9 +123,7 @@ impl World {
     }
 
     fn settle(&mut self, host: HostId, realm: RealmId, addresses: &[Address]) {
-        let prefix = self.realms[realm.0 as usize]
-            .network
-            .map(|network| network.prefix);
+        let prefix = self.realms[realm.0 as usize].network.map(|network| network.prefix);
         let interfaces = addresses.iter().map(|address| Interface {
             address: *address,
             prefix: prefix.unwrap_or(match address {
@@ -163,9 +148,7 @@ impl World {
     }
 
     fn occupy(&mut self, realm: RealmId, address: Address, place: Place) {
-        let previous = self.realms[realm.0 as usize]
-            .occupants
-            .insert(address, place);
+        let previous = self.realms[realm.0 as usize].occupants.insert(address, place);
         assert!(previous.is_none(), "{address} is taken in {realm:?}");
     }
 
@@ -174,10 +157,6 @@ impl World {
             Place::Host(host) => u64::from(host.0) << 8 | 3,
             Place::Nat(nat) => u64::from(nat.0) << 8 | 4,
         };
-        Access {
-            line,
-            cut: false,
-            rng: self.rng.fork(label),
-        }
+        Access { line, cut: false, rng: self.rng.fork(label) }
     }
 }

@@ -20,17 +20,8 @@ pub(super) struct Fault {
 impl World {
     /// Removes packets from the line: of those that match from here on, `skip` pass, `count` do not, and
     /// the rest pass. A packet is looked at anew in each realm that it crosses.
-    pub fn remove_packets(
-        &mut self,
-        skip: u32,
-        count: u32,
-        matches: impl Fn(RealmId, &Packet) -> bool + 'static,
-    ) {
-        self.faults.push(Fault {
-            matches: Rc::new(matches),
-            skip,
-            count,
-        });
+    pub fn remove_packets(&mut self, skip: u32, count: u32, matches: impl Fn(RealmId, &Packet) -> bool + 'static) {
+        self.faults.push(Fault { matches: Rc::new(matches), skip, count });
     }
 
     /// Cuts a machine's line (a NAT's on its outer side). What is under way arrives.

@@ -126,12 +126,7 @@ impl World {
             queue: BTreeMap::new(),
             arrivals: 0,
             rng: Rng::new(seed),
-            realms: alloc::vec![Realm {
-                network: None,
-                gateway: None,
-                occupants: BTreeMap::new(),
-                hops: 4,
-            }],
+            realms: alloc::vec![Realm { network: None, gateway: None, occupants: BTreeMap::new(), hops: 4 }],
             hosts: Vec::new(),
             nats: Vec::new(),
             faults: Vec::new(),
@@ -184,11 +179,7 @@ impl World {
     }
 
     /// Lets events happen until `done`, for at most `span`; answers whether it came to that.
-    pub fn run_while_not(
-        &mut self,
-        span: Duration,
-        mut done: impl FnMut(&mut Self) -> bool,
-    ) -> bool {
+    pub fn run_while_not(&mut self, span: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.now + span;
         loop {
             if done(self) {
@@ -211,12 +202,7 @@ impl World {
         let ((at, _), event) = entry.remove_entry();
         self.now = at;
         match event {
-            Event::Arrive {
-                realm,
-                from,
-                to,
-                packet,
-            } => self.on_arrival(realm, from, to, packet),
+            Event::Arrive { realm, from, to, packet } => self.on_arrival(realm, from, to, packet),
             Event::Wake(host) => self.on_wake(host),
             Event::Kernel(host) => self.on_kernel(host),
         }
@@ -267,12 +253,7 @@ impl World {
 
     fn drain(&mut self, id: HostId) {
         let now = self.now;
-        let Host {
-            node,
-            kernel,
-            deadline,
-            ..
-        } = &mut self.hosts[id.0 as usize];
+        let Host { node, kernel, deadline, .. } = &mut self.hosts[id.0 as usize];
         if let Some(node) = node {
             *deadline = node.drain(now, &mut |order| kernel.execute(now, order));
         }

@@ -18,9 +18,7 @@ impl World {
         let to = self.next_stop(realm, &packet);
         let fate = match to {
             None => Err(What::NoRoute),
-            Some(to) => self
-                .carry(from, to, realm, &packet)
-                .map(|spans| (to, spans)),
+            Some(to) => self.carry(from, to, realm, &packet).map(|spans| (to, spans)),
         };
         let (to, spans) = match fate {
             Ok(fate) => fate,
@@ -36,12 +34,7 @@ impl World {
             what = What::Copied;
             let mut copy = packet.clone();
             copy.ttl -= hops;
-            let event = Event::Arrive {
-                realm,
-                from,
-                to,
-                packet: copy,
-            };
+            let event = Event::Arrive { realm, from, to, packet: copy };
             self.schedule(self.now + span, event);
         }
     }
@@ -51,9 +44,7 @@ impl World {
     fn next_stop(&self, realm: RealmId, packet: &Packet) -> Option<Place> {
         let address = packet.destination.address();
         let realm = &self.realms[realm.0 as usize];
-        let local = realm
-            .network
-            .is_some_and(|network| network.contains(address));
+        let local = realm.network.is_some_and(|network| network.contains(address));
         let occupant = realm.occupants.get(&address).copied();
         occupant.or_else(|| realm.gateway.filter(|_| !local).map(Place::Nat))
     }
@@ -91,10 +82,7 @@ impl World {
                 .flatten()
                 .flat_map(|span| {
                     let [first, second] = access.line.down.carry(&mut access.rng);
-                    [
-                        first.map(|down| span + down),
-                        second.map(|down| span + down),
-                    ]
+                    [first.map(|down| span + down), second.map(|down| span + down)]
                 })
                 .flatten()
                 .collect();
@@ -123,27 +111,16 @@ impl World {
             Place::Host(id) => {
                 let now = self.now;
                 let host = self.host_mut(id);
-                let here = host
-                    .interfaces
-                    .iter()
-                    .any(|own| own.address == packet.destination.address());
+                let here = host.interfaces.iter().any(|own| own.address == packet.destination.address());
                 let taken = here && host.realm == realm && host.kernel.handle_packet(now, &packet);
-                let what = if taken {
-                    What::Delivered
-                } else {
-                    What::NoSocket
-                };
+                let what = if taken { What::Delivered } else { What::NoSocket };
                 self.note(realm, from, Some(to), packet, what);
                 self.pump(id);
             }
             Place::Nat(id) => {
                 let gateway = &mut self.nats[id.0 as usize];
                 let (inside, outside) = (gateway.inside, gateway.outside);
-                let side = if realm == inside {
-                    Side::Inside
-                } else {
-                    Side::Outside
-                };
+                let side = if realm == inside { Side::Inside } else { Side::Outside };
                 let passage = gateway.nat.handle(self.now, side, packet.clone());
                 let what = What::Decided(alloc::boxed::Box::new(passage.receipt));
                 self.note(realm, from, Some(to), packet, what);
@@ -157,13 +134,6 @@ impl World {
     }
 
     fn note(&mut self, realm: RealmId, from: Place, to: Option<Place>, packet: Packet, what: What) {
-        self.trace.push(Record {
-            at: self.now,
-            realm,
-            from,
-            to,
-            packet,
-            what,
-        });
+        self.trace.push(Record { at: self.now, realm, from, to, packet, what });
     }
 }

@@ -22,10 +22,7 @@ fn two_servers(behaviour: Behaviour) -> TwoServers {
         name: "NAT",
         outside: RealmId::INTERNET,
         address: topology::NAT_A,
-        network: pinhole_proto::Interface {
-            address: topology::A,
-            prefix: 24,
-        },
+        network: pinhole_proto::Interface { address: topology::A, prefix: 24 },
         behaviour,
         line: Line::default(),
     });
@@ -39,23 +36,14 @@ fn two_servers(behaviour: Behaviour) -> TwoServers {
     };
     let s1 = server("S1", topology::SERVER);
     let s2 = server("S2", topology::NAT_B);
-    world.start(
-        a,
-        node(Toy::default().at(0, Do::Open(1, Transport::Udp, 1234))),
-    );
+    world.start(a, node(Toy::default().at(0, Do::Open(1, Transport::Udp, 1234))));
     let s1_endpoint = at("18.181.0.31:1235");
     let s2_endpoint = at("138.76.29.7:1235");
     tell(&mut world, a, Do::Send(1, s1_endpoint, b"one".to_vec()));
     world.run_for(SECOND);
     tell(&mut world, a, Do::Send(1, s2_endpoint, b"two".to_vec()));
     world.run_for(SECOND);
-    TwoServers {
-        world,
-        a,
-        s1,
-        s2,
-        nat,
-    }
+    TwoServers { world, a, s1, s2, nat }
 }
 
 #[test]
@@ -86,13 +74,8 @@ fn a_cone_nat_shows_both_servers_one_endpoint() {
         scene.nat,
         &["10.0.0.1:1234 <=> 155.99.25.11:62000 {18.181.0.31:1235, 138.76.29.7:1235}"],
     );
-    let rules: Vec<_> = scene
-        .world
-        .trace()
-        .receipts()
-        .filter_map(|(_, receipt)| receipt.mapping)
-        .map(|mapping| mapping.rule)
-        .collect();
+    let rules: Vec<_> =
+        scene.world.trace().receipts().filter_map(|(_, receipt)| receipt.mapping).map(|mapping| mapping.rule).collect();
     let created = MappingRule::Created(PortRule::Sequential { skipped: 0 });
     assert_eq!(rules, [created, MappingRule::Reused]);
 }
@@ -109,16 +92,9 @@ fn a_symmetric_nat_shows_each_server_another_endpoint_and_drops_the_wrong_one() 
         ],
     );
     let before = heard(&scene.world, scene.a).len();
-    let wrong_ways = [
-        (scene.s2, "155.99.25.11:62000"),
-        (scene.s1, "155.99.25.11:62001"),
-    ];
+    let wrong_ways = [(scene.s2, "155.99.25.11:62000"), (scene.s1, "155.99.25.11:62001")];
     for (server, wrong) in wrong_ways {
-        tell(
-            &mut scene.world,
-            server,
-            Do::Send(1, at(wrong), b"wrong".to_vec()),
-        );
+        tell(&mut scene.world, server, Do::Send(1, at(wrong), b"wrong".to_vec()));
         scene.world.run_for(SECOND);
         let (_, receipt) = scene.world.trace().receipts().last().unwrap();
         assert_eq!(receipt.decision, Decision::Dropped(DropRule::Filtered));
@@ -139,17 +115,9 @@ fn two_scripts_punch_through_two_port_restricted_nats() {
     let register = Do::Send(1, server, b"register".to_vec());
     world.start(
         net.a,
-        node(
-            toy()
-                .at(1, register.clone())
-                .at(200, punch("138.76.29.7:31000"))
-                .at(400, punch("138.76.29.7:31000")),
-        ),
+        node(toy().at(1, register.clone()).at(200, punch("138.76.29.7:31000")).at(400, punch("138.76.29.7:31000"))),
     );
-    world.start(
-        net.b,
-        node(toy().at(100, register).at(300, punch("155.99.25.11:62000"))),
-    );
+    world.start(net.b, node(toy().at(100, register).at(300, punch("155.99.25.11:62000"))));
     world.run_for(SECOND);
     assert_packets(
         &world,
@@ -305,11 +273,7 @@ pub(crate) fn register_both(world: &mut World, net: &pinhole_sim::Topology) {
 }
 
 pub(crate) fn assert_packets(world: &World, realm: RealmId, expected: &[&str]) {
-    let sent: Vec<String> = world
-        .trace()
-        .sent_in(realm)
-        .map(|record| record.packet.to_string())
-        .collect();
+    let sent: Vec<String> = world.trace().sent_in(realm).map(|record| record.packet.to_string()).collect();
     assert_eq!(sent, expected, "\n{}", world.trace().ladder());
 }
 

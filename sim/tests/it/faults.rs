@@ -12,10 +12,7 @@ use crate::toy::{Do, Heard, Toy, at, heard, node, tell};
 /// Two hosts send each other numbered datagrams through two NATs over bad lines.
 fn noisy(seed: u64) -> World {
     let mut world = World::new(seed);
-    let mut plan = Plan {
-        nat_a: pinhole_sim::Behaviour::port_restricted(),
-        ..Plan::default()
-    };
+    let mut plan = Plan { nat_a: pinhole_sim::Behaviour::port_restricted(), ..Plan::default() };
     plan.line_a = plan
         .line_a
         .with_loss(Chance::percent(10))
@@ -121,11 +118,7 @@ fn a_rebooted_nat_has_forgotten_and_gives_a_fresh_port() {
     let before = world.nat(nat).rows().next().unwrap().external;
     world.reboot_nat(nat);
     assert_eq!(world.nat(nat).rows().count(), 0);
-    tell(
-        &mut world,
-        net.a,
-        Do::Send(1, at("18.181.0.31:1234"), vec![2]),
-    );
+    tell(&mut world, net.a, Do::Send(1, at("18.181.0.31:1234"), vec![2]));
     world.run_for(SECOND);
     assert_ne!(world.nat(nat).rows().next().unwrap().external, before);
 }
@@ -155,10 +148,7 @@ fn a_short_lived_packet_opens_the_near_nat_and_dies_on_the_way() {
     let to_a = Do::Send(1, at("155.99.25.11:62000"), vec![1]);
     tell(&mut world, net.b, to_a);
     world.run_for(SECOND);
-    assert_eq!(
-        heard(&world, net.a).last(),
-        Some(&Heard::Datagram(b, vec![1]))
-    );
+    assert_eq!(heard(&world, net.a).last(), Some(&Heard::Datagram(b, vec![1])));
 }
 
 #[test]
@@ -178,12 +168,7 @@ fn a_host_that_moves_keeps_its_sockets_under_another_address() {
 #[test]
 fn a_socket_that_is_shared_has_the_same_port_and_a_second_one_is_refused() {
     let mut world = World::new(1);
-    let host = world.add_host(
-        "A",
-        RealmId::INTERNET,
-        &[topology::NAT_A],
-        pinhole_sim::Line::default(),
-    );
+    let host = world.add_host("A", RealmId::INTERNET, &[topology::NAT_A], pinhole_sim::Line::default());
     world.start(
         host,
         node(

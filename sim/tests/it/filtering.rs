@@ -6,11 +6,8 @@ use pinhole_sim::{Behaviour, Nat, Packet, Rng};
 
 use crate::toy::at;
 
-const KINDS: [Dependence; 3] = [
-    Dependence::EndpointIndependent,
-    Dependence::AddressDependent,
-    Dependence::AddressAndPortDependent,
-];
+const KINDS: [Dependence; 3] =
+    [Dependence::EndpointIndependent, Dependence::AddressDependent, Dependence::AddressAndPortDependent];
 
 /// What the definitions look at: every packet that left, with the external endpoint that it left by.
 #[derive(Default)]
@@ -26,10 +23,7 @@ impl Reference {
             Dependence::AddressDependent => other.address() == remote.address(),
             Dependence::AddressAndPortDependent => other == remote,
         };
-        let earlier = self
-            .sent
-            .iter()
-            .find(|(from, to, _)| *from == inside && same(*to));
+        let earlier = self.sent.iter().find(|(from, to, _)| *from == inside && same(*to));
         earlier.map(|(_, _, external)| *external)
     }
 
@@ -62,20 +56,13 @@ impl Reference {
 fn all_nine_combinations_follow_their_definitions() {
     let outside: Address = at("155.99.25.11:0").address();
     let insiders = [at("10.0.0.1:1234"), at("10.0.0.1:99"), at("10.0.0.2:1234")];
-    let remotes = [
-        at("18.181.0.31:1234"),
-        at("18.181.0.31:1235"),
-        at("18.181.0.32:1234"),
-        at("138.76.29.7:31000"),
-    ];
+    let remotes = [at("18.181.0.31:1234"), at("18.181.0.31:1235"), at("18.181.0.32:1234"), at("138.76.29.7:31000")];
     let mut passed = 0;
     let mut dropped = 0;
     for (mapping, filtering, scope, preserve) in combinations() {
         for seed in 0..40 {
             let mut dice = Rng::new(seed);
-            let mut behaviour = Behaviour::default()
-                .with_mapping(mapping)
-                .with_filtering(filtering);
+            let mut behaviour = Behaviour::default().with_mapping(mapping).with_filtering(filtering);
             behaviour.permission = scope;
             behaviour.preserve_port = preserve;
             let mut nat = Nat::new(behaviour, outside, Rng::new(seed));
@@ -122,9 +109,9 @@ fn combinations() -> impl Iterator<Item = (Dependence, Dependence, PermissionSco
     let scopes = [PermissionScope::Mapping, PermissionScope::InternalEndpoint];
     KINDS.into_iter().flat_map(move |mapping| {
         KINDS.into_iter().flat_map(move |filtering| {
-            scopes.into_iter().flat_map(move |scope| {
-                [false, true].map(|preserve| (mapping, filtering, scope, preserve))
-            })
+            scopes
+                .into_iter()
+                .flat_map(move |scope| [false, true].map(|preserve| (mapping, filtering, scope, preserve)))
         })
     })
 }
@@ -134,11 +121,7 @@ fn tcp_and_udp_have_tables_of_their_own() {
     let outside: Address = at("155.99.25.11:0").address();
     let mut nat = Nat::new(Behaviour::full_cone(), outside, Rng::new(1));
     let (inside, remote) = (at("10.0.0.1:1234"), at("18.181.0.31:1234"));
-    let udp = nat.handle(
-        Instant::ZERO,
-        Side::Inside,
-        Packet::udp(inside, remote, b""),
-    );
+    let udp = nat.handle(Instant::ZERO, Side::Inside, Packet::udp(inside, remote, b""));
     let external = udp.packet.unwrap().1.source;
     let syn = Packet::tcp(remote, external, pinhole_sim::packet::Flags::SYN, 1, 0);
     assert_eq!(syn.transport(), Transport::Tcp);

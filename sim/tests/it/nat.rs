@@ -1,9 +1,7 @@
 //! Ports, timers and habits of NATs.
 
 use pinhole_proto::{Duration, Endpoint, Instant};
-use pinhole_sim::nat::{
-    Decision, DropRule, FreshPort, MappingRule, OnReset, PortRule, Receipt, Side, TimerScope,
-};
+use pinhole_sim::nat::{Decision, DropRule, FreshPort, MappingRule, OnReset, PortRule, Receipt, Side, TimerScope};
 use pinhole_sim::packet::Flags;
 use pinhole_sim::{Behaviour, Nat, Packet, Rng};
 
@@ -20,10 +18,7 @@ fn nat(behaviour: Behaviour) -> Nat {
 fn out(nat: &mut Nat, seconds: u64, from: &str, to: &str) -> (Receipt, Option<Endpoint>) {
     let now = Instant::ZERO + Duration::from_secs(seconds);
     let passage = nat.handle(now, Side::Inside, Packet::udp(at(from), at(to), b""));
-    (
-        passage.receipt,
-        passage.packet.map(|(_, packet)| packet.source),
-    )
+    (passage.receipt, passage.packet.map(|(_, packet)| packet.source))
 }
 
 fn back(nat: &mut Nat, seconds: u64, from: &str, to: Endpoint) -> Decision {
@@ -51,10 +46,7 @@ fn a_preserved_port_is_given_once_and_never_taken_from_a_binding() {
         out(&mut nat, second, A, S);
     }
     assert_eq!(nat.rows().count(), 1);
-    assert_eq!(
-        out(&mut nat, 400, A, PEER).1,
-        Some(at("155.99.25.11:62000"))
-    );
+    assert_eq!(out(&mut nat, 400, A, PEER).1, Some(at("155.99.25.11:62000")));
 }
 
 #[test]

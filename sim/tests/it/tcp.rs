@@ -12,11 +12,7 @@ const A_PUBLIC: &str = "155.99.25.11:62000";
 const B_PUBLIC: &str = "138.76.29.7:31000";
 
 /// Hosts with a TCP port 1234 each, in the internet or behind NATs; those behind NATs are connected to S.
-fn listening(
-    seed: u64,
-    plan: &Plan,
-    build: fn(&mut World, &Plan) -> Topology,
-) -> (World, Topology) {
+fn listening(seed: u64, plan: &Plan, build: fn(&mut World, &Plan) -> Topology) -> (World, Topology) {
     let mut world = World::new(seed);
     let net = build(&mut world, plan);
     for host in [net.server, net.a, net.b] {
@@ -136,16 +132,13 @@ fn crossing_syns_open_one_connection_through_two_port_restricted_nats() {
         let opened = world
             .log::<Heard>(net.a)
             .iter()
-            .find(|(when, what)| {
-                *when > start && matches!(what, Heard::Connected(_) | Heard::Accepted(..))
-            })
+            .find(|(when, what)| *when > start && matches!(what, Heard::Connected(_) | Heard::Accepted(..)))
             .unwrap();
         assert_eq!(opened.0 - start, Duration::from_millis(100));
         tell(&mut world, net.a, Do::Write(a_stream, b"through".to_vec()));
         world.run_for(SECOND);
-        let received = heard(&world, net.b)
-            .iter()
-            .any(|what| matches!(what, Heard::Received(_, octets) if octets == b"through"));
+        let received =
+            heard(&world, net.b).iter().any(|what| matches!(what, Heard::Received(_, octets) if octets == b"through"));
         assert!(received, "{}", world.trace().ladder());
     }
 }
@@ -168,10 +161,7 @@ fn opened(world: &World, host: HostId, crossing: CrossingSyn, remote: &str) -> u
 }
 
 fn set_crossing(world: &mut World, host: HostId, crossing_syn: CrossingSyn) {
-    let options = HostOptions {
-        crossing_syn,
-        ..HostOptions::default()
-    };
+    let options = HostOptions { crossing_syn, ..HostOptions::default() };
     world.set_options(host, options);
 }
 
@@ -187,12 +177,7 @@ fn one_side_a_little_late_still_meets_the_others_pending_dial() {
     assert!(heard(&world, net.b).contains(&Heard::Connected(4)));
     assert_eq!(
         flags_in_the_internet(&world, before),
-        [
-            "155.99.25.11:62000 SYN",
-            "138.76.29.7:31000 SYN",
-            "155.99.25.11:62000 SYN-ACK",
-            "138.76.29.7:31000 ACK",
-        ]
+        ["155.99.25.11:62000 SYN", "138.76.29.7:31000 SYN", "155.99.25.11:62000 SYN-ACK", "138.76.29.7:31000 ACK",]
     );
 }
 
@@ -209,9 +194,9 @@ fn a_reset_by_the_far_nat_is_overcome_by_dialling_again() {
     tell(&mut world, net.b, Do::Dial(4, 1, at(A_PUBLIC)));
     world.run_for(Duration::from_secs(3));
     let connected = |host| {
-        heard(&world, host).iter().any(|what| {
-            matches!(what, Heard::Connected(id) if *id >= 4) || matches!(what, Heard::Accepted(..))
-        })
+        heard(&world, host)
+            .iter()
+            .any(|what| matches!(what, Heard::Connected(id) if *id >= 4) || matches!(what, Heard::Accepted(..)))
     };
     assert!(connected(net.a), "{}", world.trace().ladder());
     assert!(connected(net.b), "{}", world.trace().ladder());
@@ -254,20 +239,15 @@ fn throughput_is_measured_not_judged() {
     let last = |what: &Heard| matches!(what, Heard::Received(..));
     let log = world.log::<Heard>(net.b);
     let end = log.iter().rfind(|(_, what)| last(what)).unwrap().0;
-    println!(
-        "4,000,000 octets in {:?}, {} arrivals",
-        end - start,
-        world.arrivals()
-    );
+    println!("4,000,000 octets in {:?}, {} arrivals", end - start, world.arrivals());
 }
 
 /// Dials B from A and pours; what B received.
 fn pour(world: &mut World, net: &Topology, octets: usize, span: Duration) -> Vec<u8> {
     tell(world, net.a, Do::Dial(2, 1, at("138.76.29.7:1234")));
     let host = net.a;
-    let connected = world.run_while_not(Duration::from_secs(60), |world| {
-        heard(world, host).contains(&Heard::Connected(2))
-    });
+    let connected =
+        world.run_while_not(Duration::from_secs(60), |world| heard(world, host).contains(&Heard::Connected(2)));
     assert!(connected);
     tell(world, net.a, Do::Pour(2, octets));
     world.run_for(span);
@@ -283,10 +263,7 @@ fn pour(world: &mut World, net: &Topology, octets: usize, span: Duration) -> Vec
 #[test]
 fn a_receiver_that_does_not_read_stops_the_sender_and_a_lost_update_does_not_matter() {
     let (mut world, net) = listening(1, &Plan::default(), topology::both_public);
-    let options = HostOptions {
-        window: 10_000,
-        ..HostOptions::default()
-    };
+    let options = HostOptions { window: 10_000, ..HostOptions::default() };
     world.set_options(net.b, options);
     tell(&mut world, net.a, Do::Dial(2, 1, at("138.76.29.7:1234")));
     world.run_for(SECOND);

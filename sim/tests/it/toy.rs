@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use pinhole_proto::engine::MAX_UNWRITTEN;
 use pinhole_proto::{
-    CommandError, Discard, Duration, Endpoint, Engine, Family, Input, Instant, NetError, Output,
-    SocketId, StreamId, StreamInput, Transport,
+    CommandError, Discard, Duration, Endpoint, Engine, Family, Input, Instant, NetError, Output, SocketId, StreamId,
+    StreamInput, Transport,
 };
 use pinhole_sim::{EngineNode, HostId, Node, World};
 
@@ -54,17 +54,11 @@ pub(crate) struct Toy {
 
 impl Toy {
     pub(crate) fn echo() -> Self {
-        Self {
-            echo: true,
-            ..Self::default()
-        }
+        Self { echo: true, ..Self::default() }
     }
 
     pub(crate) fn redialling(after: Duration) -> Self {
-        Self {
-            redial: Some(after),
-            ..Self::default()
-        }
+        Self { redial: Some(after), ..Self::default() }
     }
 
     pub(crate) fn at(mut self, millis: u64, what: Do) -> Self {
@@ -133,22 +127,14 @@ impl Engine for Toy {
             Input::Timeout | Input::Interfaces(_) => return Ok(()),
             Input::Opened { socket, local } => Heard::Opened(socket.0, local),
             Input::OpenFailed { socket, error } => Heard::OpenFailed(socket.0, error),
-            Input::Datagram {
-                socket,
-                remote,
-                payload,
-                ..
-            } => {
+            Input::Datagram { socket, remote, payload, .. } => {
                 if self.echo {
                     self.act(Do::Send(socket.0, remote, payload.to_vec()));
                 }
                 Heard::Datagram(remote, payload.to_vec())
             }
             Input::Rejected { remote, error, .. } => Heard::Rejected(remote, error),
-            Input::Stream {
-                stream: StreamId(id),
-                what,
-            } => match what {
+            Input::Stream { stream: StreamId(id), what } => match what {
                 StreamInput::Accepted { remote, .. } => Heard::Accepted(id, remote),
                 StreamInput::Connected { .. } => Heard::Connected(id),
                 StreamInput::Received(octets) => Heard::Received(id, octets.to_vec()),
@@ -160,9 +146,7 @@ impl Engine for Toy {
                     Heard::Written(id, octets)
                 }
                 StreamInput::Closed(error) => {
-                    if let (Some(wait), Some((from, remote)), Some(_)) =
-                        (self.redial, self.dials.get(&id), error)
-                    {
+                    if let (Some(wait), Some((from, remote)), Some(_)) = (self.redial, self.dials.get(&id), error) {
                         let again = Do::Dial(self.next_dial, *from, *remote);
                         self.script.entry(now + wait).or_default().push(again);
                     }
@@ -188,48 +172,22 @@ impl Engine for Toy {
             return Output::Wait(self.script.keys().next().copied());
         };
         match *current {
-            Do::Open(socket, transport, port) => Output::Open {
-                socket: SocketId(socket),
-                transport,
-                family: Family::V4,
-                port,
-                share: None,
-            },
-            Do::Shut(socket) => Output::Shut {
-                socket: SocketId(socket),
-            },
-            Do::Send(socket, remote, ref payload) => Output::Transmit {
-                socket: SocketId(socket),
-                local: None,
-                remote,
-                ttl: None,
-                payload,
-            },
-            Do::SendTtl(socket, remote, ttl) => Output::Transmit {
-                socket: SocketId(socket),
-                local: None,
-                remote,
-                ttl: Some(ttl),
-                payload: b"short",
-            },
-            Do::Dial(stream, from, remote) => Output::Dial {
-                stream: StreamId(stream),
-                from: SocketId(from),
-                remote,
-                ttl: None,
-            },
-            Do::Write(stream, ref octets) => Output::Write {
-                stream: StreamId(stream),
-                octets,
-            },
-            Do::Read(stream, on) => Output::Read {
-                stream: StreamId(stream),
-                on,
-            },
-            Do::Close(stream, abort) => Output::Close {
-                stream: StreamId(stream),
-                abort,
-            },
+            Do::Open(socket, transport, port) => {
+                Output::Open { socket: SocketId(socket), transport, family: Family::V4, port, share: None }
+            }
+            Do::Shut(socket) => Output::Shut { socket: SocketId(socket) },
+            Do::Send(socket, remote, ref payload) => {
+                Output::Transmit { socket: SocketId(socket), local: None, remote, ttl: None, payload }
+            }
+            Do::SendTtl(socket, remote, ttl) => {
+                Output::Transmit { socket: SocketId(socket), local: None, remote, ttl: Some(ttl), payload: b"short" }
+            }
+            Do::Dial(stream, from, remote) => {
+                Output::Dial { stream: StreamId(stream), from: SocketId(from), remote, ttl: None }
+            }
+            Do::Write(stream, ref octets) => Output::Write { stream: StreamId(stream), octets },
+            Do::Read(stream, on) => Output::Read { stream: StreamId(stream), on },
+            Do::Close(stream, abort) => Output::Close { stream: StreamId(stream), abort },
             Do::Pour(..) => unreachable!("act turns it into writes"),
         }
     }
@@ -240,9 +198,7 @@ pub(crate) fn node(toy: Toy) -> impl Node {
 }
 
 pub(crate) fn tell(world: &mut World, host: HostId, what: Do) {
-    world
-        .command(host, |toy: &mut Toy, now| toy.handle_command(now, what))
-        .expect("a toy refuses nothing");
+    world.command(host, |toy: &mut Toy, now| toy.handle_command(now, what)).expect("a toy refuses nothing");
 }
 
 pub(crate) fn heard(world: &World, host: HostId) -> Vec<Heard> {
