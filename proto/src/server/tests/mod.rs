@@ -350,7 +350,7 @@ impl Client {
         let (welcome, _) = decode_prefix::<Welcome>(&payload).unwrap();
         self.index = welcome.index;
         self.token = welcome.token;
-        let mut association = Association::new(keys, welcome.index, Instant::ZERO);
+        let mut association = Association::new(keys, welcome.index);
         self.lane = matches!(self.via, Via::Tcp(_)).then(|| association.lane());
         self.association = Some(association);
         let Heard::Request(id, Request::PathCheck(check)) = only(self.open(registered.sealed)) else {
