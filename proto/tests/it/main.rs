@@ -1,5 +1,6 @@
 //! The integration tests of `proto`: one binary.
 
+mod contract;
 mod crypto;
 mod describe;
 mod registries;
