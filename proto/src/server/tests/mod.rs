@@ -24,9 +24,7 @@ use crate::replay::Arrival;
 use crate::time::{Duration, Instant};
 use crate::wire::code::{Policy, Transports};
 use crate::wire::codec::decode_prefix;
-use crate::wire::control::{
-    Acknowledge, Connect, Introduced, PathCheck, PathReply, Refresh, Refreshed,
-};
+use crate::wire::control::{Acknowledge, Connect, Introduced, PathCheck, PathReply, Refresh, Refreshed};
 use crate::wire::discover::{Discover, Discovered, ReplyFrom};
 use crate::wire::message::{Message, Reply, Request, RequestId};
 use crate::wire::register::{Welcome, prologue};
@@ -91,13 +89,8 @@ impl World {
 
     fn configured(config: ServerConfig) -> Self {
         let now = Instant::from_micros(1_000_000_000);
-        let mut world = Self {
-            server: Server::new(config, [1; 32], now),
-            now,
-            sent: vec![],
-            events: vec![],
-            deadline: None,
-        };
+        let mut world =
+            Self { server: Server::new(config, [1; 32], now), now, sent: vec![], events: vec![], deadline: None };
         world.drain();
         for socket in 0..8 {
             let address = if socket < 4 { "0.0.0.0" } else { "[::]" };
@@ -120,14 +113,9 @@ impl World {
     fn drain(&mut self) {
         loop {
             match self.server.poll_output() {
-                Output::Transmit {
-                    socket,
-                    remote,
-                    payload,
-                    ..
-                } => self
-                    .sent
-                    .push(Sent::Datagram(socket, remote, payload.into())),
+                Output::Transmit { socket, remote, payload, .. } => {
+                    self.sent.push(Sent::Datagram(socket, remote, payload.into()))
+                }
                 Output::Write { stream, mut octets } => {
                     let mut deframer = Deframer::default();
                     let frame = deframer.next(&mut octets).unwrap().unwrap();
@@ -137,11 +125,7 @@ impl World {
                 Output::Read { stream, on } => self.sent.push(Sent::Read(stream, on)),
                 Output::Close { stream, abort } => self.sent.push(Sent::Close(stream, abort)),
                 Output::Event(ServerEvent::Misdirected { shard, remote, .. }) => {
-                    self.events.push(ServerEvent::Misdirected {
-                        shard,
-                        remote,
-                        payload: &[],
-                    });
+                    self.events.push(ServerEvent::Misdirected { shard, remote, payload: &[] });
                 }
                 Output::Event(event) => self.events.push(forget_payload(event)),
                 Output::Wait(at) => {
@@ -170,22 +154,13 @@ impl World {
             crate::endpoint::Family::V4 => (MAIN, endpoint("203.0.113.1:0")),
             crate::endpoint::Family::V6 => (SocketId(4), endpoint("[2001:db8::1]:0")),
         };
-        self.input(Input::Datagram {
-            socket,
-            local: local.address(),
-            remote: from,
-            payload,
-        })
+        self.input(Input::Datagram { socket, local: local.address(), remote: from, payload })
     }
 
     fn accept(&mut self, stream: u64, remote: Endpoint) -> Result<(), Discard> {
         self.input(Input::Stream {
             stream: StreamId(stream),
-            what: StreamInput::Accepted {
-                socket: MAIN_TCP,
-                local: endpoint("203.0.113.1:4653"),
-                remote,
-            },
+            what: StreamInput::Accepted { socket: MAIN_TCP, local: endpoint("203.0.113.1:4653"), remote },
         })
     }
 
@@ -237,11 +212,7 @@ impl World {
         let server = &self.server;
         format!(
             "{:?} {:?} {:?} {:?} {:?}",
-            server.admission.pending,
-            server.registry,
-            server.relay,
-            server.common.streams,
-            server.common.timers
+            server.admission.pending, server.registry, server.relay, server.common.streams, server.common.timers
         )
     }
 }
@@ -249,45 +220,15 @@ impl World {
 /// Events other than `Misdirected` borrow nothing.
 fn forget_payload(event: ServerEvent<'_>) -> ServerEvent<'static> {
     match event {
-        ServerEvent::Registered {
-            peer,
-            transport,
-            public,
-        } => ServerEvent::Registered {
-            peer,
-            transport,
-            public,
-        },
+        ServerEvent::Registered { peer, transport, public } => ServerEvent::Registered { peer, transport, public },
         ServerEvent::Unregistered { peer, reason } => ServerEvent::Unregistered { peer, reason },
-        ServerEvent::Introduced {
-            initiator,
-            responder,
-            transport,
-        } => ServerEvent::Introduced {
-            initiator,
-            responder,
-            transport,
-        },
+        ServerEvent::Introduced { initiator, responder, transport } => {
+            ServerEvent::Introduced { initiator, responder, transport }
+        }
         ServerEvent::RelayOpened { a, b } => ServerEvent::RelayOpened { a, b },
         ServerEvent::RelayClosed { a, b, octets } => ServerEvent::RelayClosed { a, b, octets },
-        ServerEvent::Listening {
-            transport,
-            socket,
-            local,
-        } => ServerEvent::Listening {
-            transport,
-            socket,
-            local,
-        },
-        ServerEvent::ListenFailed {
-            transport,
-            port,
-            error,
-        } => ServerEvent::ListenFailed {
-            transport,
-            port,
-            error,
-        },
+        ServerEvent::Listening { transport, socket, local } => ServerEvent::Listening { transport, socket, local },
+        ServerEvent::ListenFailed { transport, port, error } => ServerEvent::ListenFailed { transport, port, error },
         ServerEvent::Misdirected { .. } | ServerEvent::Stopped => ServerEvent::Stopped,
     }
 }
@@ -371,10 +312,7 @@ impl Client {
         let (id, check) = self.on_registered(&registered);
         self.prove(world, id, check).unwrap();
         let heard = self.hear(world);
-        assert!(
-            matches!(&heard[..], [Heard::Answer(_, Reply::Refreshed(_))]),
-            "{heard:?}"
-        );
+        assert!(matches!(&heard[..], [Heard::Answer(_, Reply::Refreshed(_))]), "{heard:?}");
     }
 
     fn register_packet(&mut self, cookie: [u8; 16]) -> Vec<u8> {
@@ -388,16 +326,9 @@ impl Client {
             remote: Some(&server),
             prologue: &prologue(&one, &one),
         };
-        let (message_1, recipe) = handshake
-            .initiate([self.secret[0] ^ 0x5a; 32], &[])
-            .unwrap();
+        let (message_1, recipe) = handshake.initiate([self.secret[0] ^ 0x5a; 32], &[]).unwrap();
         self.recipe = Some(recipe);
-        Packet::Register(Register {
-            index: Index([9, 9, 9, self.secret[0]]),
-            cookie,
-            message_1: &message_1,
-        })
-        .encode()
+        Packet::Register(Register { index: Index([9, 9, 9, self.secret[0]]), cookie, message_1: &message_1 }).encode()
     }
 
     fn on_registered(&mut self, packet: &[u8]) -> (RequestId, PathCheck) {
@@ -419,11 +350,10 @@ impl Client {
         let (welcome, _) = decode_prefix::<Welcome>(&payload).unwrap();
         self.index = welcome.index;
         self.token = welcome.token;
-        let mut association = Association::new(keys, welcome.index, Instant::ZERO);
+        let mut association = Association::new(keys, welcome.index);
         self.lane = matches!(self.via, Via::Tcp(_)).then(|| association.lane());
         self.association = Some(association);
-        let Heard::Request(id, Request::PathCheck(check)) = only(self.open(registered.sealed))
-        else {
+        let Heard::Request(id, Request::PathCheck(check)) = only(self.open(registered.sealed)) else {
             panic!("not a PathCheck");
         };
         (id, check)
@@ -480,10 +410,7 @@ impl Client {
     /// Opens what arrived here.
     fn hear(&mut self, world: &mut World) -> Vec<Heard> {
         let packets = self.received(world);
-        packets
-            .iter()
-            .flat_map(|packet| self.open(packet))
-            .collect()
+        packets.iter().flat_map(|packet| self.open(packet)).collect()
     }
 
     fn open(&mut self, packet: &[u8]) -> Vec<Heard> {

@@ -21,10 +21,7 @@ fn discover_is_answered_from_the_port_asked_for_and_never_with_more_octets() {
     }
     // There is no second address to answer from.
     for reply_from in [2, 3] {
-        assert_eq!(
-            world.datagram(endpoint(A), &discover(reply_from)),
-            Err(Discard::MessageUnexpected)
-        );
+        assert_eq!(world.datagram(endpoint(A), &discover(reply_from)), Err(Discard::MessageUnexpected));
     }
     assert!(world.sent.is_empty());
 }
@@ -46,14 +43,7 @@ fn a_peer_registers_over_udp_with_one_round_trip_and_its_answer() {
     let [Heard::Answer(1, Reply::Refreshed(refreshed))] = &heard[..] else {
         panic!("{heard:?}");
     };
-    assert_eq!(
-        *refreshed,
-        Refreshed {
-            lifetime: 120,
-            interval: 25,
-            observed: endpoint(A)
-        }
-    );
+    assert_eq!(*refreshed, Refreshed { lifetime: 120, interval: 25, observed: endpoint(A) });
     let snapshot = world.server.snapshot();
     assert_eq!(snapshot.registrations[0].peer, a.id);
     assert_eq!(snapshot.registrations[0].round_trip, 50_000);
@@ -66,16 +56,12 @@ fn a_peer_registers_over_tcp_and_lives_as_long_as_its_stream() {
     let mut a = Client::registered_tcp(&mut world, 1, 1, A);
     world.pass(Duration::from_secs(1_000));
     assert_eq!(world.server.snapshot().registrations.len(), 1);
-    a.ask(&mut world, Request::Refresh(a.refresh.clone()))
-        .unwrap();
+    a.ask(&mut world, Request::Refresh(a.refresh.clone())).unwrap();
     assert_eq!(a.hear(&mut world).len(), 1);
     world.stream(1, StreamInput::Closed(None)).unwrap();
     assert_eq!(
         world.events.last(),
-        Some(&ServerEvent::Unregistered {
-            peer: a.id,
-            reason: UnregisterReason::StreamClosed
-        })
+        Some(&ServerEvent::Unregistered { peer: a.id, reason: UnregisterReason::StreamClosed })
     );
     assert!(world.server.snapshot().registrations.is_empty());
 }
@@ -101,27 +87,18 @@ fn a_racing_copy_from_another_source_gains_nothing() {
         assert_eq!(stolen_check.observed, endpoint(ATTACKER));
         let proof = a.path_reply(stolen_id, stolen_check);
         let packet = a.seal(&[proof]);
-        assert_eq!(
-            world.datagram(endpoint(A), &packet),
-            Err(Discard::NonceWrongSource)
-        );
+        assert_eq!(world.datagram(endpoint(A), &packet), Err(Discard::NonceWrongSource));
         // It was not entered: the attacker's own channel for it is the attacker's to use, the peer's proof works.
         let (id, check) = a.on_registered(&registered);
         assert_ne!(check.nonce, stolen_check.nonce);
         let proof = a.path_reply(id, check);
         let packet = a.seal(&[proof]);
-        assert_eq!(
-            world.datagram(endpoint(ATTACKER), &packet),
-            Err(Discard::NonceWrongSource)
-        );
+        assert_eq!(world.datagram(endpoint(ATTACKER), &packet), Err(Discard::NonceWrongSource));
         world.datagram(endpoint(A), &packet).unwrap();
         let snapshot = world.server.snapshot();
         assert_eq!(snapshot.registrations[0].bindings[0].public, endpoint(A));
         // And a replay of the proof is a replay.
-        assert_eq!(
-            world.datagram(endpoint(ATTACKER), &packet),
-            Err(Discard::Replayed)
-        );
+        assert_eq!(world.datagram(endpoint(ATTACKER), &packet), Err(Discard::Replayed));
     }
 }
 
@@ -140,10 +117,7 @@ fn a_fourth_source_of_one_message_1_is_refused_and_copies_share_their_message_2(
         seen.push(packet.message_2.to_vec());
     }
     assert!(seen[0] == seen[1] && seen[1] == seen[2]);
-    assert_eq!(
-        world.datagram(endpoint("192.0.2.4:1"), &register),
-        Err(Discard::OverLimit)
-    );
+    assert_eq!(world.datagram(endpoint("192.0.2.4:1"), &register), Err(Discard::OverLimit));
 }
 
 #[test]
@@ -177,10 +151,7 @@ fn a_lost_proof_is_asked_for_again_with_the_octets_that_the_peer_sent() {
 
 #[test]
 fn a_cookie_is_demanded_above_the_threshold_and_spares_the_handshake() {
-    let limits = Limits {
-        cookie_above: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { cookie_above: 3, ..Limits::default() };
     let mut world = World::with(limits);
     for number in 1..=3 {
         let mut client = Client::udp(number, &format!("192.0.2.{number}:1"));
@@ -197,10 +168,7 @@ fn a_cookie_is_demanded_above_the_threshold_and_spares_the_handshake() {
     let cookie = discovered(&answer).cookie;
     let with_cookie = late.register_packet(cookie);
     // Another port is another source.
-    assert_eq!(
-        world.datagram(endpoint("198.51.100.7:7001"), &with_cookie),
-        Err(Discard::CookieInvalid)
-    );
+    assert_eq!(world.datagram(endpoint("198.51.100.7:7001"), &with_cookie), Err(Discard::CookieInvalid));
     late.send(&mut world, &with_cookie).unwrap();
     assert_eq!(world.server.snapshot().pending.len(), 4);
     // A cookie is valid in its period and the next one.
@@ -212,10 +180,7 @@ fn a_cookie_is_demanded_above_the_threshold_and_spares_the_handshake() {
         let register = client.register_packet([0; 16]);
         client.send(&mut world, &register).unwrap();
     }
-    assert_eq!(
-        again.send(&mut world, &with_cookie),
-        Err(Discard::CookieInvalid)
-    );
+    assert_eq!(again.send(&mut world, &with_cookie), Err(Discard::CookieInvalid));
     // A stream needs none.
     world.accept(1, endpoint(A)).unwrap();
     let mut over_tcp = Client::new(11, Via::Tcp(1));
@@ -236,18 +201,11 @@ fn a_pending_registration_lapses_and_a_registration_expires_unless_it_is_refresh
     world.pass(Duration::from_millis(1));
     assert!(world.server.snapshot().pending.is_empty());
     world.pass(Duration::from_secs(100));
-    a.ask(&mut world, Request::Refresh(a.refresh.clone()))
-        .unwrap();
+    a.ask(&mut world, Request::Refresh(a.refresh.clone())).unwrap();
     world.pass(Duration::from_secs(119));
     assert_eq!(world.server.snapshot().registrations.len(), 1);
     world.pass(Duration::from_secs(1));
-    assert_eq!(
-        world.events.last(),
-        Some(&ServerEvent::Unregistered {
-            peer: a.id,
-            reason: UnregisterReason::Expired
-        })
-    );
+    assert_eq!(world.events.last(), Some(&ServerEvent::Unregistered { peer: a.id, reason: UnregisterReason::Expired }));
     assert_eq!(world.deadline, None);
 }
 
@@ -258,20 +216,10 @@ fn a_repeated_request_is_answered_alike_and_goodbye_is_acknowledged() {
     let repeat = Message::Request(1, Request::Refresh(a.refresh.clone()));
     let packet = a.seal(&[repeat]);
     a.send(&mut world, &packet).unwrap();
-    assert!(matches!(
-        a.hear(&mut world)[..],
-        [Heard::Answer(1, Reply::Refreshed(_))]
-    ));
+    assert!(matches!(a.hear(&mut world)[..], [Heard::Answer(1, Reply::Refreshed(_))]));
     assert_eq!(a.send(&mut world, &packet), Err(Discard::Replayed));
-    a.ask(
-        &mut world,
-        Request::Unregister(crate::wire::control::Unregister {}),
-    )
-    .unwrap();
-    assert!(matches!(
-        a.hear(&mut world)[..],
-        [Heard::Answer(_, Reply::Acknowledge(Acknowledge {}))]
-    ));
+    a.ask(&mut world, Request::Unregister(crate::wire::control::Unregister {})).unwrap();
+    assert!(matches!(a.hear(&mut world)[..], [Heard::Answer(_, Reply::Acknowledge(Acknowledge {}))]));
     assert!(world.server.snapshot().registrations.is_empty());
 }
 
@@ -280,16 +228,10 @@ fn the_newer_registration_of_a_key_wins_and_the_older_one_is_told() {
     let mut world = World::new();
     let mut old = Client::registered(&mut world, 1, A);
     let new = Client::registered(&mut world, 1, "192.0.2.200:2");
-    assert!(matches!(
-        old.hear(&mut world)[..],
-        [Heard::Request(_, Request::Replaced(_))]
-    ));
+    assert!(matches!(old.hear(&mut world)[..], [Heard::Request(_, Request::Replaced(_))]));
     let snapshot = world.server.snapshot();
     assert_eq!(snapshot.registrations.len(), 1);
-    assert_eq!(
-        snapshot.registrations[0].bindings[0].public,
-        endpoint("192.0.2.200:2")
-    );
+    assert_eq!(snapshot.registrations[0].bindings[0].public, endpoint("192.0.2.200:2"));
     // From the same endpoint it is the same peer: nobody is told.
     let mut again = Client::udp(1, "192.0.2.200:2");
     again.register(&mut world);
@@ -301,18 +243,11 @@ fn the_newer_registration_of_a_key_wins_and_the_older_one_is_told() {
 fn a_reset_carries_the_token_that_was_told_and_keeps_its_rate_and_its_shape() {
     let mut world = World::new();
     let mut a = Client::registered(&mut world, 1, A);
-    let mut restarted = World::configured(ServerConfig {
-        boot: 6,
-        ..config(Limits::default())
-    });
+    let mut restarted = World::configured(ServerConfig { boot: 6, ..config(Limits::default()) });
     let refresh = a.request(Request::Refresh(a.refresh.clone()));
     let packet = a.seal(&[refresh]);
     for attempt in 0..12 {
-        let expected = if attempt < 10 {
-            Discard::IndexUnknown
-        } else {
-            Discard::OverLimit
-        };
+        let expected = if attempt < 10 { Discard::IndexUnknown } else { Discard::OverLimit };
         assert_eq!(restarted.datagram(endpoint(A), &packet), Err(expected));
     }
     let resets = restarted.to(endpoint(A));
@@ -322,10 +257,7 @@ fn a_reset_carries_the_token_that_was_told_and_keeps_its_rate_and_its_shape() {
     };
     assert!(resets[0].len() < packet.len());
     assert_eq!((reset.index, reset.token), (a.index, a.token));
-    assert_eq!(
-        restarted.datagram(endpoint("192.0.2.1:1"), &resets[0]),
-        Err(Discard::WrongRole)
-    );
+    assert_eq!(restarted.datagram(endpoint("192.0.2.1:1"), &resets[0]), Err(Discard::WrongRole));
     assert!(restarted.sent.is_empty());
 }
 
@@ -337,10 +269,7 @@ fn a_datagram_of_another_shard_is_handed_on() {
     let mut packet = a.seal(&[refresh]);
     packet[4] = 7;
     world.datagram(endpoint(A), &packet).unwrap();
-    assert!(matches!(
-        world.events.last(),
-        Some(ServerEvent::Misdirected { shard: 7, .. })
-    ));
+    assert!(matches!(world.events.last(), Some(ServerEvent::Misdirected { shard: 7, .. })));
     assert!(world.sent.is_empty());
 }
 
@@ -352,8 +281,7 @@ fn a_second_transport_is_bound_by_a_refresh_that_proves_it() {
     let mut tcp = a.clone();
     tcp.via = Via::Tcp(1);
     tcp.lane = Some(tcp.association.as_mut().unwrap().lane());
-    tcp.ask(&mut world, Request::Refresh(a.refresh.clone()))
-        .unwrap();
+    tcp.ask(&mut world, Request::Refresh(a.refresh.clone())).unwrap();
     let heard = tcp.hear(&mut world);
     let [Heard::Request(id, Request::PathCheck(check))] = &heard[..] else {
         panic!("{heard:?}");
@@ -366,10 +294,7 @@ fn a_second_transport_is_bound_by_a_refresh_that_proves_it() {
     let proof = tcp.path_reply(*id, *check);
     let proof = tcp.seal(&[proof]);
     tcp.send(&mut world, &proof).unwrap();
-    assert!(matches!(
-        tcp.hear(&mut world)[..],
-        [Heard::Answer(_, Reply::Refreshed(_))]
-    ));
+    assert!(matches!(tcp.hear(&mut world)[..], [Heard::Answer(_, Reply::Refreshed(_))]));
     let snapshot = world.server.snapshot();
     assert_eq!(snapshot.registrations[0].bindings.len(), 2);
     assert_eq!(snapshot.streams[0].peer, Some(a.id));
@@ -379,11 +304,7 @@ fn a_second_transport_is_bound_by_a_refresh_that_proves_it() {
 }
 
 /// Refreshes from a new endpoint; returns the check that went there and the one to the old one.
-fn refresh_elsewhere(
-    world: &mut World,
-    a: &mut Client,
-    moved: bool,
-) -> (Client, Vec<Heard>, Vec<Heard>) {
+fn refresh_elsewhere(world: &mut World, a: &mut Client, moved: bool) -> (Client, Vec<Heard>, Vec<Heard>) {
     let mut refresh = a.refresh.clone();
     refresh.moved = moved;
     refresh.private = List::from_first([endpoint("10.0.0.1:4000"), endpoint("10.0.0.2:4000")]);
@@ -425,11 +346,7 @@ fn a_binding_moves_when_the_new_endpoint_answers_and_the_old_one_does_not() {
     assert_eq!(public(&world), endpoint(A));
     world.pass(Duration::from_millis(1));
     assert_eq!(public(&world), endpoint("198.51.100.7:9999"));
-    let heard: Vec<_> = elsewhere
-        .received(&mut world)
-        .iter()
-        .flat_map(|packet| a.open(packet))
-        .collect();
+    let heard: Vec<_> = elsewhere.received(&mut world).iter().flat_map(|packet| a.open(packet)).collect();
     assert!(matches!(heard[..], [Heard::Answer(_, Reply::Refreshed(_))]));
 }
 
@@ -476,10 +393,7 @@ fn other_requests_from_an_unproved_source_are_discarded_without_a_trace() {
     let request = a.request(Request::Unregister(crate::wire::control::Unregister {}));
     let packet = a.seal(&[request]);
     let before = world.state();
-    assert_eq!(
-        world.datagram(endpoint(ATTACKER), &packet),
-        Err(Discard::SourceWrong)
-    );
+    assert_eq!(world.datagram(endpoint(ATTACKER), &packet), Err(Discard::SourceWrong));
     assert_eq!(world.state(), before);
     assert!(world.sent.is_empty());
     a.send(&mut world, &packet).unwrap();
@@ -492,10 +406,7 @@ fn streams_have_to_speak_soon_in_frames_and_in_order() {
     world.stream(1, StreamInput::Received(&[0])).unwrap();
     world.pass(Duration::from_secs(5));
     assert_eq!(world.sent.pop(), Some(Sent::Close(StreamId(1), true)));
-    assert_eq!(
-        world.stream(1, StreamInput::Received(&[1])),
-        Err(Discard::StreamUnknown)
-    );
+    assert_eq!(world.stream(1, StreamInput::Received(&[1])), Err(Discard::StreamUnknown));
     world.accept(3, endpoint(A)).unwrap();
     world.stream(3, StreamInput::Received(&[0, 0])).unwrap();
     assert_eq!(world.sent.pop(), Some(Sent::Close(StreamId(3), true)));
@@ -508,8 +419,7 @@ fn streams_have_to_speak_soon_in_frames_and_in_order() {
     let mut a = Client::registered_tcp(&mut world, 1, 7, A);
     let first = a.request(Request::Refresh(a.refresh.clone()));
     let _lost = a.seal(&[first]);
-    a.ask(&mut world, Request::Refresh(a.refresh.clone()))
-        .unwrap();
+    a.ask(&mut world, Request::Refresh(a.refresh.clone())).unwrap();
     assert_eq!(world.sent.pop(), Some(Sent::Close(StreamId(7), true)));
     assert_eq!(world.discarded(Discard::StreamOutOfOrder), 1);
     assert!(world.server.snapshot().registrations.is_empty());
@@ -520,10 +430,7 @@ fn shutdown_closes_streams_in_order_and_ends() {
     let mut world = World::new();
     let _a = Client::registered_tcp(&mut world, 1, 1, A);
     let mut b = Client::registered(&mut world, 2, "192.0.2.2:2");
-    world
-        .server
-        .handle_command(world.now, ServerCommand::Shutdown)
-        .unwrap();
+    world.server.handle_command(world.now, ServerCommand::Shutdown).unwrap();
     world.drain();
     assert_eq!(world.sent, [Sent::Close(StreamId(1), false)]);
     assert_eq!(world.events.last(), Some(&ServerEvent::Stopped));
