@@ -1,0 +1,5 @@
+//! stub
+/// stub
+pub fn prepare() {}
+/// stub
+pub fn run(_: &[u8]) {}
