@@ -1,2 +1,2 @@
 #[test]
-fn t() { pinhole_fuzz::server::prepare(); pinhole_fuzz::decode::run(&[0,0x04]); }
+fn t() { pinhole_fuzz::server::prepare(); pinhole_fuzz::peer::prepare(); }
