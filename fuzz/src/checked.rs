@@ -1,6 +1,7 @@
 //! An engine with the clauses of its contract around it (`pinhole_proto::engine`).
 //!
-//! After every input: everything queued is returned before a deadline (3), which is later than now (5);
+//! After every input: everything queued is returned before a deadline (3), which is not in the past, and
+//! after a timeout in the future (5);
 //! what is ordered makes sense (streams and sockets that exist, ids used once, credit, sizes); every packet
 //! that leaves decodes. On a sample: an `Err` left the state that a timeout leaves, and the future too (2);
 //! a timeout before the deadline changes nothing (4); a timeout at the deadline moves it (5).
@@ -202,6 +203,8 @@ impl<E: Subject> Checked<E> {
         self.note(input);
         let result = self.engine.handle_input(self.now, input);
         let orders = self.drain();
+        let late = self.deadline.is_none_or(|due| due > self.now);
+        assert!(late || input != Input::Timeout, "the deadline {:?} after a timeout at {:?}", self.deadline, self.now);
         if let (Err(discard), Some(before)) = (result, before) {
             self.changed_nothing(before, input, discard, &orders);
         } else if sampled {
@@ -254,7 +257,7 @@ impl<E: Subject> Checked<E> {
     fn drain(&mut self) -> Vec<Order<E::Told>> {
         let (orders, deadline) = drain(&mut self.engine);
         self.deadline = deadline;
-        assert!(deadline.is_none_or(|due| due > self.now), "the deadline {deadline:?} is later than {:?}", self.now);
+        assert!(deadline.is_none_or(|due| due >= self.now), "the deadline {deadline:?} at {:?}", self.now);
         for order in &orders {
             self.carry_out(order);
         }
@@ -337,7 +340,7 @@ impl<E: Subject> Checked<E> {
 
     /// Clauses 4 and 5.
     fn timers(&self) {
-        let Some(due) = self.deadline else { return };
+        let Some(due) = self.deadline.filter(|due| *due > self.now) else { return };
         let mut early = self.engine.clone();
         let moment = Instant::from_micros(due.as_micros() - 1);
         assert_eq!(early.handle_input(moment, Input::Timeout), Ok(()));
