@@ -173,6 +173,8 @@ pub struct Checked<E: Subject> {
     /// Packets on streams, taken out of their frames, the oldest first.
     pub frames: Vec<(StreamId, Vec<u8>)>,
     used: BTreeSet<StreamId>,
+    /// Where datagrams came from.
+    sources: BTreeSet<Endpoint>,
     next_socket: u32,
     steps: u32,
 }
@@ -188,6 +190,7 @@ impl<E: Subject> Checked<E> {
             streams: BTreeMap::new(),
             frames: Vec::new(),
             used: BTreeSet::new(),
+            sources: BTreeSet::new(),
             next_socket: 0,
             steps: 0,
         };
@@ -231,7 +234,14 @@ impl<E: Subject> Checked<E> {
     }
 
     fn note(&mut self, input: Input<'_>) {
-        let Input::Stream { stream, what } = input else { return };
+        let (stream, what) = match input {
+            Input::Stream { stream, what } => (stream, what),
+            Input::Datagram { remote, .. } => {
+                self.sources.insert(remote);
+                return;
+            }
+            _ => return,
+        };
         match what {
             StreamInput::Accepted { remote, .. } => {
                 assert!(self.used.insert(stream), "the harness uses a stream's name once");
@@ -278,7 +288,8 @@ impl<E: Subject> Checked<E> {
             Order::Transmit(socket, remote, payload) => {
                 let open = self.sockets.get(socket).map(|(transport, _)| *transport);
                 assert_eq!(open, Some(Transport::Udp), "sends from {socket:?}");
-                assert!(remote.is_candidate(), "sends to {remote}");
+                let answers = self.sources.contains(remote);
+                assert!(remote.is_candidate() || answers, "sends to {remote}, where nothing came from");
                 sound(payload);
             }
             &Order::Dial(stream, from, remote) => {
