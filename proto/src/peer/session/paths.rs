@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::handshake::proof;
-use super::{CloseReason, PathState, PeerEvent, Role, Selection, Session, Stage, Way, relay_info};
+use super::{CloseReason, PathState, PeerEvent, RelayPolicy, Role, Selection, Session, Stage, Way, relay_info};
 use crate::association::Association;
 use crate::constants::{CONSENT, KEEPALIVE_RETRY, LOSER_LINGER, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
 use crate::discard::Discard;
@@ -371,6 +371,9 @@ impl Session {
                 let number = self.attempt.number();
                 self.request(core, leg, None, Request::Attempt(Proposal { number }));
             }
+        }
+        if core.config.relay == RelayPolicy::Only {
+            core.timers.set(Timer::Attempt(self.handle), core.now + Duration::from_micros(1));
         }
         self.pump(core, leg);
     }
