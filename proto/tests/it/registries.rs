@@ -12,8 +12,7 @@ const CONSTANTS: &str = include_str!("../../src/constants.rs");
 const CODES: &str = include_str!("../../src/wire/code.rs");
 const DISCARDS: &str = include_str!("../../src/discard.rs");
 
-/// Rows that no constant of `proto` has, because no engine of this repository comes near them or
-/// the driver keeps them.
+/// Rows that no constant of `proto` has: the number is spelled otherwise there, or no engine keeps it.
 const NOT_IN_PROTO: [&str; 5] = ["CHANNEL_BUFFER", "DIAL_JITTER", "KEY_LIFETIME", "KEY_PACKETS", "RESET_SPREAD"];
 
 fn registry(name: &str) -> Vec<Vec<String>> {
@@ -233,6 +232,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("DEFAULT_ALTERNATE_PORT", c::DEFAULT_ALTERNATE_PORT.to_string()),
         ("MAX_PACKET", n(c::MAX_PACKET)),
         ("MAX_PEER_PACKET", n(c::MAX_PEER_PACKET)),
+        ("SEAL_OVERHEAD", n(c::SEAL_OVERHEAD)),
         ("DISCOVER_SIZE", n(c::DISCOVER_SIZE)),
         ("REGISTER_SIZE", n(c::REGISTER_SIZE)),
         ("MAX_REGISTERED", n(c::MAX_REGISTERED)),
@@ -258,6 +258,8 @@ fn limits() -> Vec<(&'static str, String)> {
         ("RESETS_PER_SECOND", c::RESETS_PER_SECOND.to_string()),
         ("INTRODUCTIONS_PER_SECOND", c::INTRODUCTIONS_PER_SECOND.to_string()),
         ("INTRODUCTIONS_PER_PAIR", c::INTRODUCTIONS_PER_PAIR.to_string()),
+        ("INTRODUCTIONS_PER_PAIR_BURST", c::INTRODUCTIONS_PER_PAIR_BURST.to_string()),
+        ("MAX_RATES", n(c::MAX_RATES)),
         ("MAX_BINDINGS", n(c::MAX_BINDINGS)),
         ("REQUEST_RETRY", ms(c::REQUEST_RETRY)),
         ("MAX_REQUEST_RETRIES", c::MAX_REQUEST_RETRIES.to_string()),
@@ -300,6 +302,10 @@ fn limits() -> Vec<(&'static str, String)> {
         ("MAX_SESSIONS", n(c::MAX_SESSIONS)),
         ("CHANNEL_UNUSED", ms(c::CHANNEL_UNUSED)),
         ("CHANNEL_USED", ms(c::CHANNEL_USED)),
+        ("RELAY_PAUSE", n(c::RELAY_PAUSE)),
+        ("RELAY_RESUME", n(c::RELAY_RESUME)),
+        ("RELAY_FULL", n(c::RELAY_FULL)),
+        ("RELAY_STALL", ms(c::RELAY_STALL)),
         ("REGISTER_RETRY", ms(c::REGISTER_RETRY)),
         ("MAX_REGISTER_RETRY", ms(c::MAX_REGISTER_RETRY)),
         ("SERVER_UNREACHABLE", ms(c::SERVER_UNREACHABLE)),
