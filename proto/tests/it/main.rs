@@ -1,4 +1,5 @@
 //! The integration tests of `proto`: one binary.
+#![allow(clippy::unwrap_used, reason = "tests may")]
 
 mod crypto;
 mod describe;
