@@ -56,6 +56,16 @@ pub enum LabError {
     /// [`enter`](crate::enter) has not been called.
     #[error("a lab can only be built inside namespaces of its own; call `enter` first")]
     Outside,
+    /// A program ended, or let its time pass, before it said what was waited for.
+    #[error("{program} did not say {what:?}; it said:\n  {said}")]
+    Silent {
+        /// The program.
+        program: &'static str,
+        /// What was waited for.
+        what: String,
+        /// Its lines.
+        said: String,
+    },
     /// [`enter`](crate::enter) was called when the process already had threads.
     #[error("`enter` must be the first thing that `main` does: this process has {0} threads")]
     Threads(usize),

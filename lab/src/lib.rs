@@ -50,6 +50,12 @@
 //! results behind some kind of NAT means something only where that NAT has been proved to be of the
 //! kind.
 //!
+//! # Trials
+//!
+//! [`trial`] runs the reference server and two peers in a lab and collects what they say; [`cells`] is the
+//! table of networks, kinds of NAT and transports with what is expected of each; [`ladder`] draws the
+//! packets of one connection.
+//!
 //! # What it does not do
 //!
 //! - Lines have no bandwidth, queue, jitter or reordering.
@@ -64,10 +70,12 @@
 
 mod behaviour;
 mod capture;
+pub mod cells;
 mod core;
 mod enter;
 mod error;
 mod lab;
+pub mod ladder;
 mod line;
 mod namespace;
 mod nat;
@@ -76,6 +84,7 @@ mod probe;
 mod program;
 mod recording;
 mod topology;
+pub mod trial;
 mod wiring;
 
 pub use behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};

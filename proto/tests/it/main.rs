@@ -1,6 +1,7 @@
 //! The integration tests of `proto`: one binary.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
+mod contract;
 mod crypto;
 mod describe;
 mod registries;

@@ -276,6 +276,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("EARLY_PUNCH_LIFETIME", ms(c::EARLY_PUNCH_LIFETIME)),
         ("MAX_PROBES", c::MAX_PROBES.to_string()),
         ("INTRODUCTIONS_PER_PAIR_BURST", c::INTRODUCTIONS_PER_PAIR_BURST.to_string()),
+        ("MAX_RATES", n(c::MAX_RATES)),
         ("RELAY_PAUSE", n(c::RELAY_PAUSE)),
         ("RELAY_RESUME", n(c::RELAY_RESUME)),
         ("RELAY_FULL", n(c::RELAY_FULL)),

@@ -61,6 +61,8 @@ pub(crate) enum AnyEngine {
 #[derive(Clone)]
 pub(crate) struct Host {
     pub(crate) engine: AnyEngine,
+    /// The engine before its first input.
+    pub(crate) initial: AnyEngine,
     pub(crate) address: Address,
     sockets: BTreeMap<SocketId, (Transport, u16)>,
     streams: BTreeMap<StreamId, (usize, StreamId)>,
@@ -123,7 +125,8 @@ pub(crate) fn server_config() -> ServerConfig {
 impl World {
     /// A server and two peers with public addresses.
     pub(crate) fn new(seed: u8, a: PeerConfig, b: PeerConfig) -> Self {
-        let host = |engine, address: [u8; 4]| Host {
+        let host = |engine: AnyEngine, address: [u8; 4]| Host {
+            initial: engine.clone(),
             engine,
             address: Address::from(address),
             sockets: BTreeMap::new(),
@@ -298,13 +301,7 @@ impl World {
                 AnyEngine::Server(server) => {
                     drain_engine(&mut **server, &mut orders, |event| (serde_json::to_value(event).unwrap(), None, None))
                 }
-                AnyEngine::Peer(peer) => drain_engine(&mut **peer, &mut orders, |event| match event {
-                    PeerEvent::Datagram { octets, .. } => (serde_json::Value::Null, Some(octets.to_vec()), None),
-                    PeerEvent::Stream { octets, session } => {
-                        (serde_json::json!(session.0), None, Some(octets.to_vec()))
-                    }
-                    event => (serde_json::to_value(event).unwrap(), None, None),
-                }),
+                AnyEngine::Peer(peer) => drain_engine(&mut **peer, &mut orders, told_by_peer),
             };
             self.hosts[host].engine = engine;
             self.hosts[host].deadline = deadline;
@@ -397,7 +394,16 @@ impl World {
     }
 }
 
-enum Order {
+pub(crate) fn told_by_peer(event: PeerEvent<'_>) -> Told {
+    match event {
+        PeerEvent::Datagram { octets, .. } => (serde_json::Value::Null, Some(octets.to_vec()), None),
+        PeerEvent::Stream { octets, session } => (serde_json::json!(session.0), None, Some(octets.to_vec())),
+        event => (serde_json::to_value(event).unwrap(), None, None),
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
     Open(SocketId, Transport, u16),
     Shut(SocketId),
     Transmit(SocketId, Endpoint, Vec<u8>),
@@ -407,9 +413,9 @@ enum Order {
     Event(serde_json::Value, Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
-type Told = (serde_json::Value, Option<Vec<u8>>, Option<Vec<u8>>);
+pub(crate) type Told = (serde_json::Value, Option<Vec<u8>>, Option<Vec<u8>>);
 
-fn drain_engine<E: Engine>(
+pub(crate) fn drain_engine<E: Engine>(
     engine: &mut E,
     orders: &mut VecDeque<Order>,
     told: impl Fn(E::Event<'_>) -> Told,
