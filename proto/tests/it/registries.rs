@@ -166,6 +166,29 @@ fn every_reference_is_a_chapter() {
 }
 
 #[test]
+fn every_limit_that_a_chapter_names_has_a_row() {
+    let rows = registry("limits");
+    let spec = format!("{}/../spec", env!("CARGO_MANIFEST_DIR"));
+    let mut named = BTreeSet::new();
+    for entry in std::fs::read_dir(spec).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for name in text.split('`').skip(1).step_by(2) {
+                if name.len() > 3 && name.bytes().all(|c| c.is_ascii_uppercase() || c == b'_' || c == b'1' || c == b'2')
+                {
+                    assert!(rows.iter().any(|row| row[0] == name), "{}: {name}", path.display());
+                    named.insert(name.to_string());
+                }
+            }
+        }
+    }
+    for row in rows.iter().filter(|row| row[0] != "VERSION") {
+        assert!(named.contains(&row[0]), "no chapter names {}", row[0]);
+    }
+}
+
+#[test]
 fn weak_keys_are_those_that_are_refused() {
     let weak = registry("weak-keys");
     assert_eq!(weak.len(), 5);
