@@ -242,7 +242,9 @@ impl Meeting {
         let mut b = Running::start("pinhole-peer listen", command)?;
         let online = b.event("online", START)?;
         if over == Over::Auto {
-            b.wait_for("online over TCP", START, |value| (is(value, "online") && value["transport"] == "tcp").then_some(()))?;
+            b.wait_for("online over TCP", START, |value| {
+                (is(value, "online") && value["transport"] == "tcp").then_some(())
+            })?;
         }
         let id = text(&online, "id");
         Ok(Self { lab, server, b, id, url, over, programs: programs.clone(), directory: directory.to_path_buf() })

@@ -53,7 +53,8 @@ fn checks(stages: &mut Stages, missing: &[&str]) {
     if missing.contains(&"wasm32 target") {
         stages.skip("the core on wasm32", "the target is not installed");
     } else {
-        let wasm = ["check", "--quiet", "--target", "wasm32-unknown-unknown", "-p", "pinhole-proto", "-p", "pinhole-sim"];
+        let wasm =
+            ["check", "--quiet", "--target", "wasm32-unknown-unknown", "-p", "pinhole-proto", "-p", "pinhole-sim"];
         stages.cargo("the core on wasm32", &wasm);
     }
     stages.cargo("vectors", &["xtask", "vectors", "--check"]);
@@ -73,7 +74,11 @@ fn network(stages: &mut Stages, missing: &[&str]) {
     match build(Profile::Dev) {
         Ok(lab) => {
             stages.run("the demo", Command::new(&lab).args(["demo", "--rows", "0"]));
-            stages.expect("the demo without a NAT", Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]), 1);
+            stages.expect(
+                "the demo without a NAT",
+                Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]),
+                1,
+            );
             stages.run("every cell", Command::new(&lab).args(["cells", "--report", "lab-report/cells.json"]));
         }
         Err(error) => stages.fail("the lab's binaries", &error.to_string()),
@@ -87,7 +92,11 @@ fn fuzz(stages: &mut Stages, missing: &[&str], seconds: u32) {
     } else {
         stages.run(
             "fuzz targets",
-            Command::new("bash").arg(script).args(["all", &seconds.to_string()]).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO"),
+            Command::new("bash")
+                .arg(script)
+                .args(["all", &seconds.to_string()])
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env_remove("CARGO"),
         );
     }
 }

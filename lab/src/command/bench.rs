@@ -38,7 +38,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let udp = trials(&topology, Over::Udp, (a, b), arguments.times, &programs, &scratch)?;
         board.add(&format!("direct path over UDP, {at}"), &udp, |outcome| outcome.direct_ms, udp_bar);
         board.add(&format!("first echo over UDP, {at}"), &udp, |outcome| outcome.echo_ms, 2.1 * round_trip);
-        board.add(&format!("octets on A's wire until then, {at}"), &udp, |outcome| Some(outcome.wire?.1 as f64), 3_200.0);
+        board.add(
+            &format!("octets on A's wire until then, {at}"),
+            &udp,
+            |outcome| Some(outcome.wire?.1 as f64),
+            3_200.0,
+        );
         let tcp = trials(&topology, Over::Tcp, (a, b), arguments.times, &programs, &scratch)?;
         board.add(&format!("direct path over TCP, {at}"), &tcp, |outcome| outcome.direct_ms, 1.2 * udp_bar);
         // The floor: introduced after A-S-A, a connection takes one round trip between the peers and the
@@ -47,7 +52,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{:<58} {floor:>9.0}", format!("  (the least that a stream can take, {at})"));
         let rst = self::topology(UnsolicitedSyn::Rst);
         let tcp = trials(&rst, Over::Tcp, (a, b), arguments.times, &programs, &scratch)?;
-        board.add(&format!("direct path over TCP, RST, {at}"), &tcp, |outcome| outcome.direct_ms, 1.2 * udp_bar + 200.0);
+        board.add(
+            &format!("direct path over TCP, RST, {at}"),
+            &tcp,
+            |outcome| outcome.direct_ms,
+            1.2 * udp_bar + 200.0,
+        );
     }
     if arguments.lossy > 0 {
         lossy(arguments.lossy, &programs, &scratch, &mut board)?;
@@ -114,6 +124,11 @@ fn lossy(times: usize, programs: &Programs, scratch: &Scratch, board: &mut Board
     let direct = outcomes.iter().filter(|outcome| outcome.direct_ms.is_some_and(|ms| ms <= 10_000.0)).count();
     println!("{:<58} {direct:>9} {:>9} {times:>9}", "sessions direct within 10 s at 5 % loss", "");
     *(if direct == times { &mut board.passed } else { &mut board.failed }) += 1;
-    board.add("direct path over UDP at 5 % loss, lines 25/25/0 ms", &outcomes, |outcome| outcome.direct_ms, 1.5 * 115.0);
+    board.add(
+        "direct path over UDP at 5 % loss, lines 25/25/0 ms",
+        &outcomes,
+        |outcome| outcome.direct_ms,
+        1.5 * 115.0,
+    );
     Ok(())
 }

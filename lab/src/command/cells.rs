@@ -38,7 +38,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for cell in cells::cells().into_iter().filter(|cell| cell.name.contains(&arguments.only)) {
         for &over in cell.over {
             let row = cells::run(cell, over, arguments.times, &programs, scratch.path())?;
-            eprint!("{}", cells::table(std::slice::from_ref(&row)).lines().skip(1).map(|l| format!("{l}\n")).collect::<String>());
+            eprint!(
+                "{}",
+                cells::table(std::slice::from_ref(&row)).lines().skip(1).map(|l| format!("{l}\n")).collect::<String>()
+            );
             rows.push(row);
         }
     }
