@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use crate::discard::Discard;
 use crate::noise::Keys;
 use crate::replay::{Arrival, Replay};
-use crate::time::Instant;
 use crate::wire::message::Message;
 use crate::wire::sealed::{Index, Sealed, seal_packet};
 
@@ -18,7 +17,6 @@ pub(crate) struct Association {
     replay: Replay,
     next_lane: u16,
     probes: Lane,
-    since: Instant,
 }
 
 /// A sender's path number and its packet counter.
@@ -30,20 +28,13 @@ pub(crate) struct Lane {
 
 impl Association {
     /// `remote` is the index that the other end issued.
-    pub(crate) fn new(keys: Keys, remote: Index, now: Instant) -> Self {
-        Self {
-            keys,
-            remote,
-            replay: Replay::default(),
-            next_lane: 1,
-            probes: Lane::default(),
-            since: now,
-        }
+    pub(crate) fn new(keys: Keys, remote: Index) -> Self {
+        Self { keys, remote, replay: Replay::default(), next_lane: 1, probes: Lane::default() }
     }
 
-    /// When the keys were made.
-    pub(crate) const fn since(&self) -> Instant {
-        self.since
+    /// The index that the other end issued.
+    pub(crate) const fn remote(&self) -> Index {
+        self.remote
     }
 
     /// A path number that was not used before. After 65,535 of them the last is shared, which a

@@ -15,6 +15,8 @@ pub const DEFAULT_ALTERNATE_PORT: u16 = 4654;
 pub const MAX_PACKET: usize = 1_200;
 /// The longest packet between peers: it fits into `Relayed` (`spec/relay.md`).
 pub const MAX_PEER_PACKET: usize = 1_168;
+/// What sealing adds to messages: header and tag (`spec/wire.md`).
+pub const SEAL_OVERHEAD: usize = 32;
 /// The length of `Discover`, and the most that `Discovered` may have (`spec/discovery.md`).
 pub const DISCOVER_SIZE: usize = 200;
 /// The length of `Register` (`spec/registration.md`).
@@ -66,6 +68,11 @@ pub const RESETS_PER_SECOND: u32 = 10;
 pub const INTRODUCTIONS_PER_SECOND: u32 = 10;
 /// The most introductions a second to one peer by one other (`spec/introduction.md`).
 pub const INTRODUCTIONS_PER_PAIR: u32 = 1;
+/// Introductions of one peer to one other that may come at once: a glare, or a quick second call, is no
+/// flood (`spec/introduction.md`).
+pub const INTRODUCTIONS_PER_PAIR_BURST: u32 = 2;
+/// The most keys whose rate a server remembers, in each of its rate tables (`spec/limits.md`).
+pub const MAX_RATES: usize = 16_384;
 /// The bindings of a registration: transport and family (`spec/registration.md`).
 pub const MAX_BINDINGS: usize = 4;
 
@@ -101,7 +108,7 @@ pub const EARLY_PUNCH_LIFETIME: Duration = Duration::from_secs(2);
 /// Packets to one unproved address in [`PROBE_PERIOD`] (`spec/punching.md`, "Budgets").
 pub const MAX_PROBES: u32 = 12;
 /// Octets to one unproved address in [`PROBE_PERIOD`] (`spec/punching.md`, "Budgets").
-pub const MAX_PROBE_OCTETS: u32 = 2_560;
+pub const MAX_PROBE_OCTETS: u32 = 2_000;
 /// The period of the probe budget (`spec/punching.md`, "Budgets").
 pub const PROBE_PERIOD: Duration = Duration::from_secs(10);
 /// The most unproved addresses whose budget is remembered (`spec/punching.md`, "Budgets").
@@ -146,6 +153,16 @@ pub const MAX_SESSIONS: usize = 1_024;
 pub const CHANNEL_UNUSED: Duration = Duration::from_secs(30);
 /// How long a used relay channel lives after its last packet (`spec/relay.md`).
 pub const CHANNEL_USED: Duration = Duration::from_secs(120);
+
+/// Unwritten octets of a stream above which its relay partners are not read (`spec/relay.md`).
+pub const RELAY_PAUSE: usize = 131_072;
+/// Unwritten octets of a stream below which they are read again (`spec/relay.md`).
+pub const RELAY_RESUME: usize = 65_536;
+/// Unwritten octets of a stream above which nothing is relayed to it; the rest of
+/// [`MAX_UNWRITTEN`](crate::engine::MAX_UNWRITTEN) is for control messages (`spec/relay.md`).
+pub const RELAY_FULL: usize = 229_376;
+/// How long a stream may hold up its relay partners without taking an octet (`spec/relay.md`).
+pub const RELAY_STALL: Duration = Duration::from_secs(30);
 
 /// How long a peer waits for `Discovered` or `Registered` before it sends again (`spec/registration.md`).
 pub const REGISTER_RETRY: Duration = Duration::from_millis(500);

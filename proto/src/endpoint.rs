@@ -35,10 +35,7 @@ impl Endpoint {
     /// The endpoint of `address` and `port`; an IPv4-mapped IPv6 address becomes the IPv4 address.
     #[must_use]
     pub const fn new(address: Address, port: u16) -> Self {
-        Self {
-            address: address.to_canonical(),
-            port,
-        }
+        Self { address: address.to_canonical(), port }
     }
 
     /// The address.
@@ -65,10 +62,7 @@ impl Endpoint {
     /// The same address with another port.
     #[must_use]
     pub const fn with_port(self, port: u16) -> Self {
-        Self {
-            address: self.address,
-            port,
-        }
+        Self { address: self.address, port }
     }
 
     /// Whether a packet may be sent there at all: not unspecified, loopback, multicast, broadcast or
@@ -191,10 +185,7 @@ impl<'de> Visitor<'de> for EndpointVisitor {
             _ => return Err(A::Error::custom("unknown address family")),
         };
         let port: [u8; 2] = seq.next_element()?.ok_or_else(missing)?;
-        Ok(Endpoint {
-            address,
-            port: u16::from_be_bytes(port),
-        })
+        Ok(Endpoint { address, port: u16::from_be_bytes(port) })
     }
 }
 
@@ -206,9 +197,7 @@ mod tests {
     fn an_ipv4_mapped_address_has_one_spelling() {
         let mapped: Endpoint = "[::ffff:192.0.2.1]:7".parse().unwrap();
         assert_eq!(mapped, "192.0.2.1:7".parse().unwrap());
-        let mut octets = alloc::vec![
-            6u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 0, 7
-        ];
+        let mut octets = alloc::vec![6u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 0, 7];
         assert!(postcard::from_bytes::<Endpoint>(&octets).is_err());
         octets[11] = 0;
         assert!(postcard::from_bytes::<Endpoint>(&octets).is_ok());
@@ -217,9 +206,6 @@ mod tests {
     #[test]
     fn the_layout_is_family_address_port_in_network_order() {
         let endpoint: Endpoint = "192.0.2.1:4653".parse().unwrap();
-        assert_eq!(
-            postcard::to_allocvec(&endpoint).unwrap(),
-            [4, 192, 0, 2, 1, 0x12, 0x2d]
-        );
+        assert_eq!(postcard::to_allocvec(&endpoint).unwrap(), [4, 192, 0, 2, 1, 0x12, 0x2d]);
     }
 }

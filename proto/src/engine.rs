@@ -40,20 +40,14 @@ pub trait Engine {
     ///
     /// # Errors
     /// The command was refused and nothing changed.
-    fn handle_command(
-        &mut self,
-        now: Instant,
-        command: Self::Command<'_>,
-    ) -> Result<Self::Reply, CommandError>;
+    fn handle_command(&mut self, now: Instant, command: Self::Command<'_>) -> Result<Self::Reply, CommandError>;
 
     /// The oldest output that was not fetched; the last is always [`Output::Wait`].
     fn poll_output(&mut self) -> Output<'_, Self::Event<'_>>;
 }
 
 /// UDP or TCP.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams; a local port is one socket for everybody.

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// A value of this type is canonical (below 2^255-19) and no point of small order, so that one key has
 /// one name and no name belongs to everybody (`spec/terms.md`, "Keys"; `spec/registries/weak-keys.csv`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; 32]);
 
 /// The public key of a peer.
@@ -87,10 +86,14 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let octets = base32()
-            .decode(text.as_bytes())
-            .map_err(|_| KeyError::Spelling)?;
+        let octets = base32().decode(text.as_bytes()).map_err(|_| KeyError::Spelling)?;
         Self::new(octets.try_into().map_err(|_| KeyError::Spelling)?)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 
@@ -98,9 +101,7 @@ impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
         if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?
-                .parse()
-                .map_err(D::Error::custom);
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
         }
         Self::new(<[u8; 32]>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
@@ -108,12 +109,8 @@ impl<'de> Deserialize<'de> for PublicKey {
 
 fn base32() -> data_encoding::Encoding {
     let mut specification = data_encoding::Specification::new();
-    specification
-        .symbols
-        .push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification
-        .encoding()
-        .expect("the alphabet has 32 distinct symbols")
+    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification.encoding().expect("the alphabet has 32 distinct symbols")
 }
 
 /// 2^255-19, little-endian.
@@ -133,14 +130,12 @@ pub(crate) const WEAK: [[u8; 32]; 5] = [
         one
     },
     [
-        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
-        0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49,
-        0xb8, 0x00,
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
     ],
     [
-        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
-        0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f,
-        0x11, 0x57,
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
     ],
     {
         let mut minus_one = FIELD_PRIME;
@@ -160,17 +155,10 @@ mod tests {
         let text = key.to_string();
         assert_eq!(text.len(), 52);
         assert_eq!(text.parse(), Ok(key));
-        assert_eq!(
-            text.to_uppercase().parse::<PublicKey>(),
-            Err(KeyError::Spelling)
-        );
+        assert_eq!(text.to_uppercase().parse::<PublicKey>(), Err(KeyError::Spelling));
         let mut last = text.clone();
         last.replace_range(51.., "b");
-        assert_eq!(
-            last.parse::<PublicKey>(),
-            Err(KeyError::Spelling),
-            "trailing bits are zero"
-        );
+        assert_eq!(last.parse::<PublicKey>(), Err(KeyError::Spelling), "trailing bits are zero");
     }
 
     #[test]

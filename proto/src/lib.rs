@@ -58,8 +58,7 @@ pub mod wire;
 pub use discard::Discard;
 pub use endpoint::{Address, Endpoint, Family};
 pub use engine::{
-    CommandError, Engine, Input, Interface, NetError, Output, SocketId, StreamId, StreamInput,
-    Transport,
+    CommandError, Engine, Input, Interface, NetError, Output, SocketId, StreamId, StreamInput, Transport,
 };
 pub use key::{PeerId, PublicKey, ServerKey};
 pub use time::{Duration, Instant};

@@ -33,9 +33,7 @@ impl X25519 for Dalek {
     }
 
     fn agree(&self, secret: &[u8; 32], public: &[u8; 32]) -> [u8; 32] {
-        curve25519_dalek::montgomery::MontgomeryPoint(*public)
-            .mul_clamped(*secret)
-            .to_bytes()
+        curve25519_dalek::montgomery::MontgomeryPoint(*public).mul_clamped(*secret).to_bytes()
     }
 }
 
@@ -69,7 +67,7 @@ pub struct HandshakeError;
 
 /// Which handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub enum Pattern {
     /// Peer to server: the initiator's key travels encrypted in message 1.
     Ik,
     /// Peer to peer: both keys are known, none travels.
@@ -78,99 +76,78 @@ pub(crate) enum Pattern {
 
 /// One side's view of one handshake.
 #[derive(Clone, Copy)]
-pub(crate) struct Handshake<'a> {
-    pub(crate) pattern: Pattern,
-    pub(crate) x25519: &'a Arc<dyn X25519>,
-    pub(crate) secret: &'a [u8; 32],
+pub struct Handshake<'a> {
+    /// Which handshake.
+    pub pattern: Pattern,
+    /// The X25519 function.
+    pub x25519: &'a Arc<dyn X25519>,
+    /// This side's private key.
+    pub secret: &'a [u8; 32],
     /// The other side's key; unknown to an IK responder.
-    pub(crate) remote: Option<&'a PublicKey>,
-    pub(crate) prologue: &'a [u8],
+    pub remote: Option<&'a PublicKey>,
+    /// What both sides must agree on beforehand (`spec/security.md`, "Prologues").
+    pub prologue: &'a [u8],
 }
 
 /// What an initiator keeps between the two messages.
 #[derive(Clone)]
-pub(crate) struct Recipe {
+pub struct Recipe {
     ephemeral: [u8; 32],
     payload: Vec<u8>,
 }
 
 /// What a responder reads in message 1.
-pub(crate) struct Received {
+pub struct Received {
     state: snow::HandshakeState,
     /// The initiator's key.
-    pub(crate) remote: PublicKey,
+    pub remote: PublicKey,
     /// The payload of message 1.
-    pub(crate) payload: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
 impl Handshake<'_> {
     /// Writes message 1.
-    pub(crate) fn initiate(
-        self,
-        ephemeral: [u8; 32],
-        payload: &[u8],
-    ) -> Result<(Vec<u8>, Recipe), HandshakeError> {
-        let recipe = Recipe {
-            ephemeral,
-            payload: payload.into(),
-        };
+    ///
+    /// # Errors
+    /// A shared secret was zero.
+    pub fn initiate(self, ephemeral: [u8; 32], payload: &[u8]) -> Result<(Vec<u8>, Recipe), HandshakeError> {
+        let recipe = Recipe { ephemeral, payload: payload.into() };
         let (message, _) = self.message_1(&recipe)?;
         Ok((message, recipe))
     }
 
     /// Reads message 2: its payload, and the keys.
-    pub(crate) fn finish(
-        self,
-        recipe: &Recipe,
-        message_2: &[u8],
-    ) -> Result<(Vec<u8>, Keys), HandshakeError> {
+    ///
+    /// # Errors
+    /// The message does not verify.
+    pub fn finish(self, recipe: &Recipe, message_2: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
         let (_, mut state) = self.message_1(recipe)?;
         let mut payload = vec![0; message_2.len()];
-        let length = state
-            .read_message(message_2, &mut payload)
-            .map_err(|_| HandshakeError)?;
+        let length = state.read_message(message_2, &mut payload).map_err(|_| HandshakeError)?;
         payload.truncate(length);
         let (send, receive) = state.dangerously_get_raw_split();
         Ok((payload, Keys { send, receive }))
     }
 
     /// Reads message 1 as the responder whose ephemeral secret is `ephemeral`.
-    pub(crate) fn receive(
-        self,
-        ephemeral: [u8; 32],
-        message_1: &[u8],
-    ) -> Result<Received, HandshakeError> {
-        let mut state = self
-            .builder(ephemeral)?
-            .build_responder()
-            .map_err(|_| HandshakeError)?;
+    ///
+    /// # Errors
+    /// The message does not verify.
+    pub fn receive(self, ephemeral: [u8; 32], message_1: &[u8]) -> Result<Received, HandshakeError> {
+        let mut state = self.builder(ephemeral)?.build_responder().map_err(|_| HandshakeError)?;
         let mut payload = vec![0; message_1.len()];
-        let length = state
-            .read_message(message_1, &mut payload)
-            .map_err(|_| HandshakeError)?;
+        let length = state.read_message(message_1, &mut payload).map_err(|_| HandshakeError)?;
         payload.truncate(length);
-        let remote: [u8; 32] = state
-            .get_remote_static()
-            .ok_or(HandshakeError)?
-            .try_into()
-            .map_err(|_| HandshakeError)?;
+        let remote: [u8; 32] =
+            state.get_remote_static().ok_or(HandshakeError)?.try_into().map_err(|_| HandshakeError)?;
         let remote = PublicKey::new(remote).map_err(|_| HandshakeError)?;
-        Ok(Received {
-            state,
-            remote,
-            payload,
-        })
+        Ok(Received { state, remote, payload })
     }
 
     fn message_1(self, recipe: &Recipe) -> Result<(Vec<u8>, snow::HandshakeState), HandshakeError> {
-        let mut state = self
-            .builder(recipe.ephemeral)?
-            .build_initiator()
-            .map_err(|_| HandshakeError)?;
+        let mut state = self.builder(recipe.ephemeral)?.build_initiator().map_err(|_| HandshakeError)?;
         let mut message = vec![0; recipe.payload.len() + OVERHEAD];
-        let length = state
-            .write_message(&recipe.payload, &mut message)
-            .map_err(|_| HandshakeError)?;
+        let length = state.write_message(&recipe.payload, &mut message).map_err(|_| HandshakeError)?;
         message.truncate(length);
         Ok((message, state))
     }
@@ -180,21 +157,14 @@ impl Handshake<'_> {
             Pattern::Ik => "Noise_IK_25519_ChaChaPoly_BLAKE2s",
             Pattern::Kk => "Noise_KK_25519_ChaChaPoly_BLAKE2s",
         };
-        let params = name
-            .parse()
-            .expect("the name is that of a pattern that snow has");
-        let resolver = Resolver {
-            x25519: Arc::clone(self.x25519),
-            ephemeral,
-        };
+        let params = name.parse().expect("the name is that of a pattern that snow has");
+        let resolver = Resolver { x25519: Arc::clone(self.x25519), ephemeral };
         let mut builder = snow::Builder::with_resolver(params, Box::new(resolver))
             .local_private_key(self.secret)
             .and_then(|builder| builder.prologue(self.prologue))
             .map_err(|_| HandshakeError)?;
         if let Some(remote) = self.remote {
-            builder = builder
-                .remote_public_key(remote.as_octets())
-                .map_err(|_| HandshakeError)?;
+            builder = builder.remote_public_key(remote.as_octets()).map_err(|_| HandshakeError)?;
         }
         Ok(builder)
     }
@@ -202,12 +172,12 @@ impl Handshake<'_> {
 
 impl Received {
     /// Writes message 2 with `payload`; the keys are the responder's.
-    pub(crate) fn respond(mut self, payload: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
+    ///
+    /// # Errors
+    /// A shared secret was zero.
+    pub fn respond(mut self, payload: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
         let mut message = vec![0; payload.len() + OVERHEAD];
-        let length = self
-            .state
-            .write_message(payload, &mut message)
-            .map_err(|_| HandshakeError)?;
+        let length = self.state.write_message(payload, &mut message).map_err(|_| HandshakeError)?;
         message.truncate(length);
         let (receive, send) = self.state.dangerously_get_raw_split();
         Ok((message, Keys { send, receive }))
@@ -228,13 +198,8 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| {
-            Box::new(Agreement {
-                x25519: Arc::clone(&self.x25519),
-                secret: [0; 32],
-                public: [0; 32],
-            }) as _
-        })
+        matches!(choice, DHChoice::Curve25519)
+            .then(|| Box::new(Agreement { x25519: Arc::clone(&self.x25519), secret: [0; 32], public: [0; 32] }) as _)
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -299,10 +264,7 @@ impl Dh for Agreement {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
-        let public: &[u8; 32] = public
-            .get(..32)
-            .and_then(|key| key.try_into().ok())
-            .ok_or(snow::Error::Dh)?;
+        let public: &[u8; 32] = public.get(..32).and_then(|key| key.try_into().ok()).ok_or(snow::Error::Dh)?;
         let shared = self.x25519.agree(&self.secret, public);
         // [R-SEC-003] A zero secret is one that everybody knows.
         if shared == [0; 32] {
@@ -323,13 +285,7 @@ mod tests {
         secret: &'a [u8; 32],
         remote: Option<&'a PublicKey>,
     ) -> Handshake<'a> {
-        Handshake {
-            pattern,
-            x25519,
-            secret,
-            remote,
-            prologue: b"prologue",
-        }
+        Handshake { pattern, x25519, secret, remote, prologue: b"prologue" }
     }
 
     #[test]
@@ -341,13 +297,8 @@ mod tests {
             let initiator = handshake(&x25519, pattern, &a, Some(&b_id));
             let known = (pattern == Pattern::Kk).then_some(&a_id);
             let (message_1, recipe) = initiator.initiate([3; 32], b"one").unwrap();
-            let received = handshake(&x25519, pattern, &b, known)
-                .receive([4; 32], &message_1)
-                .unwrap();
-            assert_eq!(
-                (received.remote, received.payload.as_slice()),
-                (a_id, b"one".as_slice())
-            );
+            let received = handshake(&x25519, pattern, &b, known).receive([4; 32], &message_1).unwrap();
+            assert_eq!((received.remote, received.payload.as_slice()), (a_id, b"one".as_slice()));
             let (message_2, b_keys) = received.respond(b"two").unwrap();
             for _ in 0..2 {
                 let (payload, a_keys) = initiator.finish(&recipe, &message_2).unwrap();
@@ -356,10 +307,7 @@ mod tests {
             }
             let mut forged = message_2.clone();
             forged[40] ^= 1;
-            assert_eq!(
-                initiator.finish(&recipe, &forged).unwrap_err(),
-                HandshakeError
-            );
+            assert_eq!(initiator.finish(&recipe, &forged).unwrap_err(), HandshakeError);
         }
     }
 

@@ -17,41 +17,13 @@ pub(crate) struct Outbox<E> {
 
 #[derive(Clone, Debug)]
 enum Item<E> {
-    Open {
-        socket: SocketId,
-        transport: Transport,
-        family: Family,
-        port: u16,
-        share: Option<SocketId>,
-    },
-    Shut {
-        socket: SocketId,
-    },
-    Transmit {
-        socket: SocketId,
-        local: Option<Address>,
-        remote: Endpoint,
-        ttl: Option<u8>,
-        payload: Range<usize>,
-    },
-    Dial {
-        stream: StreamId,
-        from: SocketId,
-        remote: Endpoint,
-        ttl: Option<u8>,
-    },
-    Write {
-        stream: StreamId,
-        octets: Range<usize>,
-    },
-    Read {
-        stream: StreamId,
-        on: bool,
-    },
-    Close {
-        stream: StreamId,
-        abort: bool,
-    },
+    Open { socket: SocketId, transport: Transport, family: Family, port: u16, share: Option<SocketId> },
+    Shut { socket: SocketId },
+    Transmit { socket: SocketId, local: Option<Address>, remote: Endpoint, ttl: Option<u8>, payload: Range<usize> },
+    Dial { stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8> },
+    Write { stream: StreamId, octets: Range<usize> },
+    Read { stream: StreamId, on: bool },
+    Close { stream: StreamId, abort: bool },
     Event(E, Range<usize>),
 }
 
@@ -63,10 +35,7 @@ pub(crate) enum Next<'a, E> {
 
 impl<E> Outbox<E> {
     pub(crate) const fn new() -> Self {
-        Self {
-            items: VecDeque::new(),
-            arena: Vec::new(),
-        }
+        Self { items: VecDeque::new(), arena: Vec::new() }
     }
 
     pub(crate) fn open(
@@ -77,43 +46,20 @@ impl<E> Outbox<E> {
         port: u16,
         share: Option<SocketId>,
     ) {
-        self.items.push_back(Item::Open {
-            socket,
-            transport,
-            family,
-            port,
-            share,
-        });
+        self.items.push_back(Item::Open { socket, transport, family, port, share });
     }
 
     pub(crate) fn shut(&mut self, socket: SocketId) {
         self.items.push_back(Item::Shut { socket });
     }
 
-    pub(crate) fn transmit(
-        &mut self,
-        socket: SocketId,
-        local: Option<Address>,
-        remote: Endpoint,
-        payload: &[u8],
-    ) {
+    pub(crate) fn transmit(&mut self, socket: SocketId, local: Option<Address>, remote: Endpoint, payload: &[u8]) {
         let payload = self.store(payload);
-        self.items.push_back(Item::Transmit {
-            socket,
-            local,
-            remote,
-            ttl: None,
-            payload,
-        });
+        self.items.push_back(Item::Transmit { socket, local, remote, ttl: None, payload });
     }
 
     pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint) {
-        self.items.push_back(Item::Dial {
-            stream,
-            from,
-            remote,
-            ttl: None,
-        });
+        self.items.push_back(Item::Dial { stream, from, remote, ttl: None });
     }
 
     pub(crate) fn write(&mut self, stream: StreamId, parts: &[&[u8]]) {
@@ -121,10 +67,7 @@ impl<E> Outbox<E> {
         for part in parts {
             self.arena.extend_from_slice(part);
         }
-        self.items.push_back(Item::Write {
-            stream,
-            octets: from..self.arena.len(),
-        });
+        self.items.push_back(Item::Write { stream, octets: from..self.arena.len() });
     }
 
     pub(crate) fn read(&mut self, stream: StreamId, on: bool) {
@@ -144,11 +87,6 @@ impl<E> Outbox<E> {
         self.items.push_back(Item::Event(event, octets));
     }
 
-    /// Whether everything was fetched.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     /// The oldest item, or the wait until `deadline`.
     pub(crate) fn poll(&mut self, deadline: Option<Instant>) -> Next<'_, E> {
         let Some(item) = self.items.pop_front() else {
@@ -157,48 +95,15 @@ impl<E> Outbox<E> {
         };
         let arena = &self.arena;
         Next::Output(match item {
-            Item::Open {
-                socket,
-                transport,
-                family,
-                port,
-                share,
-            } => Output::Open {
-                socket,
-                transport,
-                family,
-                port,
-                share,
-            },
+            Item::Open { socket, transport, family, port, share } => {
+                Output::Open { socket, transport, family, port, share }
+            }
             Item::Shut { socket } => Output::Shut { socket },
-            Item::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload,
-            } => Output::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload: &arena[payload],
-            },
-            Item::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            } => Output::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            },
-            Item::Write { stream, octets } => Output::Write {
-                stream,
-                octets: &arena[octets],
-            },
+            Item::Transmit { socket, local, remote, ttl, payload } => {
+                Output::Transmit { socket, local, remote, ttl, payload: &arena[payload] }
+            }
+            Item::Dial { stream, from, remote, ttl } => Output::Dial { stream, from, remote, ttl },
+            Item::Write { stream, octets } => Output::Write { stream, octets: &arena[octets] },
             Item::Read { stream, on } => Output::Read { stream, on },
             Item::Close { stream, abort } => Output::Close { stream, abort },
             Item::Event(event, octets) => return Next::Event(event, &arena[octets]),
@@ -216,44 +121,14 @@ impl<'a> Output<'a, core::convert::Infallible> {
     /// The same output beside events of another type.
     pub(crate) fn with_events<E>(self) -> Output<'a, E> {
         match self {
-            Self::Open {
-                socket,
-                transport,
-                family,
-                port,
-                share,
-            } => Output::Open {
-                socket,
-                transport,
-                family,
-                port,
-                share,
-            },
+            Self::Open { socket, transport, family, port, share } => {
+                Output::Open { socket, transport, family, port, share }
+            }
             Self::Shut { socket } => Output::Shut { socket },
-            Self::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload,
-            } => Output::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload,
-            },
-            Self::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            } => Output::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            },
+            Self::Transmit { socket, local, remote, ttl, payload } => {
+                Output::Transmit { socket, local, remote, ttl, payload }
+            }
+            Self::Dial { stream, from, remote, ttl } => Output::Dial { stream, from, remote, ttl },
             Self::Write { stream, octets } => Output::Write { stream, octets },
             Self::Read { stream, on } => Output::Read { stream, on },
             Self::Close { stream, abort } => Output::Close { stream, abort },

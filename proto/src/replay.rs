@@ -38,22 +38,14 @@ impl Replay {
             if self.floor.is_some_and(|floor| path <= floor) {
                 return Err(Discard::PathNumberRetired);
             }
-            return if arrival == Arrival::Stream && number != 0 {
-                Err(Discard::StreamOutOfOrder)
-            } else {
-                Ok(())
-            };
+            return if arrival == Arrival::Stream && number != 0 { Err(Discard::StreamOutOfOrder) } else { Ok(()) };
         };
         match (window, arrival) {
             (Window::Datagram { highest, seen }, Arrival::Datagram) => {
                 let Some(age) = highest.checked_sub(number) else {
                     return Ok(());
                 };
-                if age >= REPLAY_WINDOW as u64 || bit(seen, number) {
-                    Err(Discard::Replayed)
-                } else {
-                    Ok(())
-                }
+                if age >= REPLAY_WINDOW as u64 || bit(seen, number) { Err(Discard::Replayed) } else { Ok(()) }
             }
             (Window::Stream { next }, Arrival::Stream) => {
                 if number == *next {
@@ -62,8 +54,9 @@ impl Replay {
                     Err(Discard::StreamOutOfOrder)
                 }
             }
-            (Window::Datagram { .. }, Arrival::Stream)
-            | (Window::Stream { .. }, Arrival::Datagram) => Err(Discard::PathNumberRetired),
+            (Window::Datagram { .. }, Arrival::Stream) | (Window::Stream { .. }, Arrival::Datagram) => {
+                Err(Discard::PathNumberRetired)
+            }
         }
     }
 
@@ -80,10 +73,7 @@ impl Replay {
                 }
             }
             let window = match arrival {
-                Arrival::Datagram => Window::Datagram {
-                    highest: 0,
-                    seen: [0; WORDS],
-                },
+                Arrival::Datagram => Window::Datagram { highest: 0, seen: [0; WORDS] },
                 Arrival::Stream => Window::Stream { next: 0 },
             };
             self.paths.insert(path, window);
@@ -147,11 +137,7 @@ mod tests {
         for _ in 0..20_000 {
             let number = (highest + rng.below(40)).saturating_sub(rng.below(1_200));
             let expected = number + 1_024 > highest && !model.contains(&number);
-            assert_eq!(
-                replay.check(number, Arrival::Datagram).is_ok(),
-                expected,
-                "{number} of {highest}"
-            );
+            assert_eq!(replay.check(number, Arrival::Datagram).is_ok(), expected, "{number} of {highest}");
             if expected {
                 replay.enter(number, Arrival::Datagram);
                 model.insert(number);
@@ -164,22 +150,13 @@ mod tests {
     #[test]
     fn a_stream_takes_the_next_number_only() {
         let mut replay = Replay::default();
-        assert_eq!(
-            replay.check(PATH_1 + 1, Arrival::Stream),
-            Err(Discard::StreamOutOfOrder)
-        );
+        assert_eq!(replay.check(PATH_1 + 1, Arrival::Stream), Err(Discard::StreamOutOfOrder));
         for number in 0..3 {
             assert_eq!(replay.check(PATH_1 + number, Arrival::Stream), Ok(()));
             replay.enter(PATH_1 + number, Arrival::Stream);
-            assert_eq!(
-                replay.check(PATH_1 + number, Arrival::Stream),
-                Err(Discard::StreamOutOfOrder)
-            );
+            assert_eq!(replay.check(PATH_1 + number, Arrival::Stream), Err(Discard::StreamOutOfOrder));
         }
-        assert_eq!(
-            replay.check(PATH_1 + 3, Arrival::Datagram),
-            Err(Discard::PathNumberRetired)
-        );
+        assert_eq!(replay.check(PATH_1 + 3, Arrival::Datagram), Err(Discard::PathNumberRetired));
     }
 
     #[test]
@@ -188,10 +165,7 @@ mod tests {
         for path in 0..=MAX_PATH_NUMBERS as u64 {
             replay.enter(path << 48, Arrival::Datagram);
         }
-        assert_eq!(
-            replay.check(PATH_1 + 9, Arrival::Datagram),
-            Err(Discard::PathNumberRetired)
-        );
+        assert_eq!(replay.check(PATH_1 + 9, Arrival::Datagram), Err(Discard::PathNumberRetired));
         assert_eq!(replay.check(9, Arrival::Datagram), Ok(()));
         assert_eq!(replay.check((2 << 48) + 9, Arrival::Datagram), Ok(()));
     }

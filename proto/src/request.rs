@@ -41,48 +41,32 @@ pub(crate) enum Due<T> {
 
 impl<T: Clone> Requests<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            next: 0,
-            outstanding: BTreeMap::new(),
-            round_trip: None,
-        }
+        Self { next: 0, outstanding: BTreeMap::new(), round_trip: None }
+    }
+
+    /// Continues after requests that were sent before there was a table: `next` is the first free id.
+    pub(crate) const fn resume(next: RequestId, round_trip: Option<Duration>) -> Self {
+        Self { next, outstanding: BTreeMap::new(), round_trip }
+    }
+
+    /// Takes an id for a request that its sender repeats by its own rules, or not at all.
+    pub(crate) const fn reserve(&mut self) -> RequestId {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        id
     }
 
     /// Enters a request that is sent at `now`; `None` when there are too many.
-    pub(crate) fn begin(
-        &mut self,
-        now: Instant,
-        request: Request,
-        tag: T,
-        stream: bool,
-    ) -> Option<RequestId> {
+    pub(crate) fn begin(&mut self, now: Instant, request: Request, tag: T, stream: bool) -> Option<RequestId> {
         if self.outstanding.len() >= MAX_REQUESTS {
             return None;
         }
-        let id = self.next;
-        self.next = self.next.wrapping_add(1);
-        let first = self
-            .round_trip
-            .map_or(REQUEST_RETRY * 2, |smoothed| smoothed * 3 / 2)
-            .max(REQUEST_RETRY);
+        let id = self.reserve();
+        let first = self.round_trip.map_or(REQUEST_RETRY * 2, |smoothed| smoothed * 3 / 2).max(REQUEST_RETRY);
         // On a stream the whole patience is spent in one wait.
-        let (wait, repeats) = if stream {
-            (
-                first * (1 << (MAX_REQUEST_RETRIES + 1)),
-                MAX_REQUEST_RETRIES,
-            )
-        } else {
-            (first, 0)
-        };
-        let entry = Outstanding {
-            request,
-            tag,
-            sent: now,
-            due: now + wait,
-            wait,
-            repeats,
-            repeated: false,
-        };
+        let (wait, repeats) =
+            if stream { (first * (1 << (MAX_REQUEST_RETRIES + 1)), MAX_REQUEST_RETRIES) } else { (first, 0) };
+        let entry = Outstanding { request, tag, sent: now, due: now + wait, wait, repeats, repeated: false };
         self.outstanding.insert(id, entry);
         Some(id)
     }
@@ -92,10 +76,7 @@ impl<T: Clone> Requests<T> {
         let entry = self.outstanding.remove(&id)?;
         if !entry.repeated {
             let sample = now - entry.sent;
-            self.round_trip = Some(
-                self.round_trip
-                    .map_or(sample, |smoothed| (smoothed * 7 + sample) / 8),
-            );
+            self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
         }
         Some(entry)
     }
@@ -107,10 +88,7 @@ impl<T: Clone> Requests<T> {
 
     /// Takes what is due at `now`, one at a time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Due<T>> {
-        let (&id, entry) = self
-            .outstanding
-            .iter_mut()
-            .find(|(_, entry)| entry.due <= now)?;
+        let (&id, entry) = self.outstanding.iter_mut().find(|(_, entry)| entry.due <= now)?;
         if entry.repeats >= MAX_REQUEST_RETRIES {
             let entry = self.outstanding.remove(&id)?;
             return Some(Due::GaveUp(entry.request, entry.tag));
@@ -129,15 +107,12 @@ impl<T: Clone> Requests<T> {
 
     /// Removes every request that `drop` names.
     pub(crate) fn forget(&mut self, mut drop: impl FnMut(&Request, &T) -> bool) {
-        self.outstanding
-            .retain(|_, entry| !drop(&entry.request, &entry.tag));
+        self.outstanding.retain(|_, entry| !drop(&entry.request, &entry.tag));
     }
 
     /// Whether one of the outstanding requests is like that.
     pub(crate) fn any(&self, mut like: impl FnMut(&Request, &T) -> bool) -> bool {
-        self.outstanding
-            .values()
-            .any(|entry| like(&entry.request, &entry.tag))
+        self.outstanding.values().any(|entry| like(&entry.request, &entry.tag))
     }
 
     /// The smoothed round trip, once a request was answered without a repeat.
@@ -195,17 +170,11 @@ mod tests {
     #[test]
     fn a_request_is_repeated_six_times_and_then_given_up() {
         let mut requests: Requests<()> = Requests::new();
-        let id = requests
-            .begin(Instant::ZERO, Request::Select(Select {}), (), false)
-            .unwrap();
+        let id = requests.begin(Instant::ZERO, Request::Select(Select {}), (), false).unwrap();
         let mut repeats = 0;
         loop {
             let at = requests.deadline().unwrap();
-            assert!(
-                requests
-                    .due(Instant::from_micros(at.as_micros() - 1))
-                    .is_none()
-            );
+            assert!(requests.due(Instant::from_micros(at.as_micros() - 1)).is_none());
             match requests.due(at).unwrap() {
                 Due::Repeat(repeated, ..) => {
                     assert_eq!(repeated, id);
@@ -225,10 +194,7 @@ mod tests {
         assert_eq!(answers.enter(7), Seen::New);
         assert_eq!(answers.enter(7), Seen::Pending);
         answers.answer(7, &Reply::Acknowledge(Acknowledge {}));
-        assert_eq!(
-            answers.enter(7),
-            Seen::Answered(Reply::Acknowledge(Acknowledge {}))
-        );
+        assert_eq!(answers.enter(7), Seen::Answered(Reply::Acknowledge(Acknowledge {})));
         for id in 100..100 + MAX_ANSWERS as u32 {
             answers.enter(id);
         }

@@ -15,16 +15,7 @@ pub(crate) struct Rng {
 impl Rng {
     /// The two streams of a seed: values that appear on the wire, and secrets.
     pub(crate) fn pair(seed: [u8; 32]) -> (Self, Self) {
-        (
-            Self {
-                key: keyed(&seed, &[b"visible"]),
-                counter: 0,
-            },
-            Self {
-                key: keyed(&seed, &[b"secret"]),
-                counter: 0,
-            },
-        )
+        (Self { key: keyed(&seed, &[b"visible"]), counter: 0 }, Self { key: keyed(&seed, &[b"secret"]), counter: 0 })
     }
 
     /// The next octets.
@@ -51,8 +42,7 @@ impl Rng {
 
 /// Keyed BLAKE2s over the concatenated parts.
 pub(crate) fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac =
-        <Keyed as Mac>::new_from_slice(key).expect("BLAKE2s takes keys of up to 32 octets");
+    let mut mac = <Keyed as Mac>::new_from_slice(key).expect("BLAKE2s takes keys of up to 32 octets");
     for part in parts {
         Mac::update(&mut mac, part);
     }

@@ -20,12 +20,7 @@ pub fn seal(key: &[u8; 32], counter: u64, buffer: &mut Vec<u8>, header: usize) {
 ///
 /// # Errors
 /// [`Discard::DecryptFailed`] when the tag does not verify, [`Discard::TooShort`] when there is none.
-pub fn open(
-    key: &[u8; 32],
-    counter: u64,
-    header: &[u8],
-    ciphertext: &[u8],
-) -> Result<Vec<u8>, Discard> {
+pub fn open(key: &[u8; 32], counter: u64, header: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, Discard> {
     if ciphertext.len() < TAG {
         return Err(Discard::TooShort);
     }
@@ -35,10 +30,7 @@ pub fn open(
 /// Four zero octets and the counter, big-endian.
 const fn nonce(counter: u64) -> [u8; 12] {
     let octets = counter.to_be_bytes();
-    [
-        0, 0, 0, 0, octets[0], octets[1], octets[2], octets[3], octets[4], octets[5], octets[6],
-        octets[7],
-    ]
+    [0, 0, 0, 0, octets[0], octets[1], octets[2], octets[3], octets[4], octets[5], octets[6], octets[7]]
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -50,33 +42,16 @@ mod imp {
         LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has 32 octets"))
     }
 
-    pub(super) fn seal(
-        key: &[u8; 32],
-        nonce: [u8; 12],
-        associated: &[u8],
-        plaintext: &mut [u8],
-    ) -> [u8; 16] {
+    pub(super) fn seal(key: &[u8; 32], nonce: [u8; 12], associated: &[u8], plaintext: &mut [u8]) -> [u8; 16] {
         let tag = cipher(key)
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(associated),
-                plaintext,
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), plaintext)
             .expect("a packet is shorter than the cipher's bound");
         tag.as_ref().try_into().expect("the tag has 16 octets")
     }
 
-    pub(super) fn open(
-        key: &[u8; 32],
-        nonce: [u8; 12],
-        associated: &[u8],
-        mut sealed: Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    pub(super) fn open(key: &[u8; 32], nonce: [u8; 12], associated: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let length = cipher(key)
-            .open_in_place(nonce, Aad::from(associated), &mut sealed)
-            .ok()?
-            .len();
+        let length = cipher(key).open_in_place(nonce, Aad::from(associated), &mut sealed).ok()?.len();
         sealed.truncate(length);
         Some(sealed)
     }
@@ -90,24 +65,14 @@ mod rust_crypto {
     use alloc::vec::Vec;
     use chacha20poly1305::{AeadInPlace as _, ChaCha20Poly1305, KeyInit as _, Tag};
 
-    pub(super) fn seal(
-        key: &[u8; 32],
-        nonce: [u8; 12],
-        associated: &[u8],
-        plaintext: &mut [u8],
-    ) -> [u8; 16] {
+    pub(super) fn seal(key: &[u8; 32], nonce: [u8; 12], associated: &[u8], plaintext: &mut [u8]) -> [u8; 16] {
         ChaCha20Poly1305::new(key.into())
             .encrypt_in_place_detached(&nonce.into(), associated, plaintext)
             .expect("a packet is shorter than the cipher's bound")
             .into()
     }
 
-    pub(super) fn open(
-        key: &[u8; 32],
-        nonce: [u8; 12],
-        associated: &[u8],
-        mut sealed: Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    pub(super) fn open(key: &[u8; 32], nonce: [u8; 12], associated: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
         let tag_at = sealed.len().checked_sub(super::TAG)?;
         let tag = Tag::clone_from_slice(&sealed[tag_at..]);
         sealed.truncate(tag_at);
@@ -144,17 +109,8 @@ mod tests {
     fn a_changed_header_does_not_open() {
         let mut packet = b"headertext".to_vec();
         seal(&[1; 32], 2, &mut packet, 6);
-        assert_eq!(
-            open(&[1; 32], 2, &packet[..6], &packet[6..]).unwrap(),
-            b"text"
-        );
-        assert_eq!(
-            open(&[1; 32], 2, b"Header", &packet[6..]),
-            Err(Discard::DecryptFailed)
-        );
-        assert_eq!(
-            open(&[1; 32], 3, &packet[..6], &packet[6..]),
-            Err(Discard::DecryptFailed)
-        );
+        assert_eq!(open(&[1; 32], 2, &packet[..6], &packet[6..]).unwrap(), b"text");
+        assert_eq!(open(&[1; 32], 2, b"Header", &packet[6..]), Err(Discard::DecryptFailed));
+        assert_eq!(open(&[1; 32], 3, &packet[..6], &packet[6..]), Err(Discard::DecryptFailed));
     }
 }

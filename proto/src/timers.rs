@@ -13,10 +13,7 @@ pub(crate) struct Timers<K> {
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self {
-            due: BTreeSet::new(),
-            by_name: BTreeMap::new(),
-        }
+        Self { due: BTreeSet::new(), by_name: BTreeMap::new() }
     }
 
     /// Sets or moves a deadline.
@@ -53,10 +50,5 @@ impl<K: Ord + Copy> Timers<K> {
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.due.first().map(|&(at, _)| at)
-    }
-
-    /// The deadline of `name`.
-    pub(crate) fn get(&self, name: K) -> Option<Instant> {
-        self.by_name.get(&name).copied()
     }
 }

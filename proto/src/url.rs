@@ -56,16 +56,8 @@ impl FromStr for ServerUrl {
         };
         let (host, port) = if let Some(bracketed) = place.strip_prefix('[') {
             let (host, tail) = bracketed.split_once(']').ok_or(UrlError::Host)?;
-            host.parse::<core::net::Ipv6Addr>()
-                .map_err(|_| UrlError::Host)?;
-            (
-                host,
-                if tail.is_empty() {
-                    None
-                } else {
-                    Some(tail.strip_prefix(':').ok_or(UrlError::Port)?)
-                },
-            )
+            host.parse::<core::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
+            (host, if tail.is_empty() { None } else { Some(tail.strip_prefix(':').ok_or(UrlError::Port)?) })
         } else {
             match place.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -78,17 +70,9 @@ impl FromStr for ServerUrl {
         }
         let port = match port {
             None => DEFAULT_PORT,
-            Some(digits) => digits
-                .parse()
-                .ok()
-                .filter(|&port| port != 0)
-                .ok_or(UrlError::Port)?,
+            Some(digits) => digits.parse().ok().filter(|&port| port != 0).ok_or(UrlError::Port)?,
         };
-        Ok(Self {
-            key,
-            host: host.to_string(),
-            port,
-        })
+        Ok(Self { key, host: host.to_string(), port })
     }
 }
 
@@ -115,28 +99,18 @@ mod tests {
         let key = ServerKey::new([9; 32]).unwrap();
         for host in ["example.org", "192.0.2.1", "2001:db8::1"] {
             for key in [None, Some(key)] {
-                let url = ServerUrl {
-                    key,
-                    host: host.into(),
-                    port: 7,
-                };
+                let url = ServerUrl { key, host: host.into(), port: 7 };
                 assert_eq!(url.to_string().parse(), Ok(url));
             }
         }
-        assert_eq!(
-            "pinhole://host".parse::<ServerUrl>().unwrap().port,
-            DEFAULT_PORT
-        );
+        assert_eq!("pinhole://host".parse::<ServerUrl>().unwrap().port, DEFAULT_PORT);
     }
 
     #[test]
     fn each_fault_has_its_name() {
         let parse = |text: &str| text.parse::<ServerUrl>().unwrap_err();
         assert_eq!(parse("http://host"), UrlError::Scheme);
-        assert_eq!(
-            parse("pinhole://abc@host"),
-            UrlError::Key(KeyError::Spelling)
-        );
+        assert_eq!(parse("pinhole://abc@host"), UrlError::Key(KeyError::Spelling));
         assert_eq!(parse("pinhole://"), UrlError::Host);
         assert_eq!(parse("pinhole://ho st"), UrlError::Host);
         assert_eq!(parse("pinhole://[::1"), UrlError::Host);

@@ -1,3 +1,719 @@
 //! The peer's engine.
+//!
+//! [`Peer`] takes inputs apart and hands them on: to the *leg* (`leg.rs`: discovery, registration,
+//! bindings), to *sessions* (`session/`: handshake, punching, paths, data), or to nobody. What they share
+//! is in `core.rs`.
+
 pub mod api;
+mod budget;
+mod bytestream;
+mod core;
+mod early;
+mod leg;
+mod path;
+mod session;
+mod snapshot;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
 pub use api::*;
+pub use snapshot::{BindingSnapshot, PathSnapshot, PeerSnapshot, SessionSnapshot};
+
+use crate::constants::MAX_SESSIONS;
+use crate::discard::Discard;
+use crate::endpoint::{Address, Endpoint};
+use crate::engine::{CommandError, Engine, Input, Interface, Output, SocketId, StreamId, StreamInput, Transport};
+use crate::key::PeerId;
+use crate::noise::public_key;
+use crate::outbox::Next;
+use crate::time::Instant;
+use crate::wire::code::Refusal;
+use crate::wire::control::{Introduce, Refuse};
+use crate::wire::message::{Reply, RequestId};
+use crate::wire::sealed::{ChannelId, Index};
+use crate::wire::{Packet, Punch, SessionId};
+
+use self::core::{Core, Purpose, Timer};
+use early::EarlyPunches;
+use leg::{Leg, News, Slot};
+use path::Link;
+use session::{Role, Session, Source, Stage};
+
+/// The engine of a peer. The [`engine`](crate::engine) module has its contract, [`PeerCommand`] and
+/// [`PeerEvent`] what it is asked and tells.
+#[derive(Clone)]
+pub struct Peer {
+    core: Core,
+    leg: Leg,
+    sessions: BTreeMap<SessionHandle, Session>,
+    early: EarlyPunches,
+    next_handle: u32,
+    stopped: bool,
+}
+
+impl Peer {
+    /// A peer that begins to register at once. `seed` decides every random choice.
+    #[must_use]
+    pub fn new(config: PeerConfig, seed: [u8; 32], now: Instant) -> Self {
+        let id = public_key(&*config.x25519, &config.secret);
+        let mut core = Core::new(config, id, seed, now);
+        let leg = Leg::new(&mut core);
+        Self { core, leg, sessions: BTreeMap::new(), early: EarlyPunches::default(), next_handle: 0, stopped: false }
+    }
+
+    /// The peer's public key: its name.
+    #[must_use]
+    pub const fn id(&self) -> PeerId {
+        self.core.id
+    }
+
+    // --- datagrams ---
+
+    fn on_datagram(
+        &mut self,
+        socket: SocketId,
+        local: Address,
+        remote: Endpoint,
+        payload: &[u8],
+    ) -> Result<(), Discard> {
+        if self.core.port(socket).is_none() {
+            return Err(Discard::SocketUnknown);
+        }
+        let source = Source { link: Link::Udp { socket, remote }, local: Some(local), octets: payload.len() };
+        match Packet::decode(payload)? {
+            Packet::Discovered(found) => {
+                let slot = self.slot_of(socket, |_| true)?;
+                if !self.leg.is_server(remote) {
+                    return Err(Discard::SourceWrong);
+                }
+                self.leg.on_discovered(&mut self.core, slot, None, found)
+            }
+            Packet::Registered(registered) => {
+                let slot = self.slot_of(socket, |server| server == remote)?;
+                let news = self.leg.on_registered(&mut self.core, slot, &registered)?;
+                self.on_news(news);
+                Ok(())
+            }
+            Packet::Reset(reset) => {
+                let slot = self.slot_of(socket, |server| server == remote)?;
+                let news = self.leg.on_reset(&mut self.core, slot, &reset)?;
+                self.on_news(news);
+                Ok(())
+            }
+            Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) => {
+                let slot = self.slot_of(socket, |server| server == remote)?;
+                let news = self.leg.on_sealed(&mut self.core, slot, &sealed)?;
+                self.on_news(news);
+                Ok(())
+            }
+            Packet::Sealed(sealed) => {
+                let handle = self.by_index(sealed.index).ok_or(Discard::IndexUnknown)?;
+                self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
+            }
+            Packet::Relayed(relayed) => {
+                self.slot_of(socket, |server| server == remote)?;
+                self.on_relayed(relayed.channel, relayed.packet)
+            }
+            Packet::Punch(punch) => self.on_punch(source, &punch),
+            Packet::PunchReply(reply) => {
+                let handle = self.by_id(&reply.session).ok_or(Discard::SessionUnknown)?;
+                self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
+            }
+            Packet::Discover(_) | Packet::Register(_) => Err(Discard::WrongRole),
+        }
+    }
+
+    fn on_relayed(&mut self, channel: ChannelId, packet: &[u8]) -> Result<(), Discard> {
+        let known = |session: &&Session| session.channel() == Some(channel);
+        let handle = self.sessions.values().find(known).map(|session| session.handle);
+        let handle = handle.ok_or(Discard::ChannelUnknown)?;
+        let Packet::Sealed(sealed) = Packet::decode(packet)? else {
+            return Err(Discard::KindUnknown);
+        };
+        if self.by_index(sealed.index) != Some(handle) {
+            return Err(Discard::IndexUnknown);
+        }
+        let source = Source { link: Link::Relay, local: None, octets: packet.len() };
+        self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
+    }
+
+    fn on_punch(&mut self, source: Source, punch: &Punch) -> Result<(), Discard> {
+        match self.by_id(&punch.session) {
+            Some(handle) => self.with(handle, |session, core, _| session.on_punch(core, source, punch)),
+            None => {
+                self.early.remember(self.core.now, source, *punch);
+                Err(Discard::SessionUnknown)
+            }
+        }
+    }
+
+    // --- streams ---
+
+    fn on_stream(&mut self, stream: StreamId, what: StreamInput<'_>) -> Result<(), Discard> {
+        if let StreamInput::Accepted { socket, local, remote } = what {
+            self.core.port(socket).ok_or(Discard::SocketUnknown)?;
+            return self.core.accept(stream, local, remote);
+        }
+        let purpose = self.core.streams.get(&stream).map(|entry| entry.purpose).ok_or(Discard::StreamUnknown)?;
+        match what {
+            StreamInput::Accepted { .. } => {}
+            StreamInput::Connected { local } => self.on_connected(stream, purpose, local),
+            StreamInput::Received(octets) => self.on_received(stream, octets),
+            StreamInput::Written(octets) => {
+                self.core.written(stream, octets);
+                self.pump(purpose);
+            }
+            StreamInput::Closed(error) => {
+                self.core.streams.remove(&stream);
+                self.core.timers.clear(Timer::FirstFrame(stream));
+                match purpose {
+                    Purpose::Server(slot) => {
+                        let news = self.leg.on_closed(&mut self.core, slot, stream);
+                        self.on_news(news);
+                    }
+                    Purpose::Alternate(slot) => self.leg.on_alternate_closed(slot, stream),
+                    Purpose::Dial(handle) => {
+                        self.with_known(handle, |session, core, _| session.on_dial_failed(core, stream, error));
+                    }
+                    Purpose::Path(handle, path) => {
+                        self.with_known(handle, |session, core, leg| session.on_stream_closed(core, leg, path));
+                    }
+                    Purpose::Unproved => self.early.forget(stream),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_connected(&mut self, stream: StreamId, purpose: Purpose, local: Endpoint) {
+        if let Some(entry) = self.core.streams.get_mut(&stream) {
+            entry.local = Some(local);
+            // [R-TCP-002] A connection to oneself.
+            if entry.remote == local {
+                return self.core.close(stream, true);
+            }
+        }
+        match purpose {
+            Purpose::Server(slot) => self.leg.on_connected(&mut self.core, slot, stream),
+            Purpose::Alternate(slot) => self.leg.on_alternate_connected(&mut self.core, slot, stream),
+            Purpose::Dial(handle) => {
+                if self.sessions.contains_key(&handle) {
+                    self.with_known(handle, |session, core, _| session.on_dialled(core, stream));
+                } else {
+                    self.core.close(stream, true);
+                }
+            }
+            Purpose::Path(..) | Purpose::Unproved => {}
+        }
+    }
+
+    /// What arrives on a stream is taken frame by frame; a frame that is discarded is counted, and one
+    /// that breaks the stream's rules ends it.
+    fn on_received(&mut self, stream: StreamId, mut octets: &[u8]) {
+        while let Some(entry) = self.core.streams.get_mut(&stream) {
+            let (purpose, remote) = (entry.purpose, entry.remote);
+            let frame = match entry.deframer.next(&mut octets) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                Err(discard) => {
+                    self.core.note(discard);
+                    return self.break_stream(stream);
+                }
+            };
+            if let Err(discard) = self.on_frame(stream, purpose, remote, &frame) {
+                self.core.note(discard);
+                if breaks_stream(purpose, discard) {
+                    return self.break_stream(stream);
+                }
+            }
+        }
+    }
+
+    fn break_stream(&mut self, stream: StreamId) {
+        self.core.outbox.close(stream, true);
+        // A broken stream is a stream that ended.
+        let _ = self.on_stream(stream, StreamInput::Closed(None));
+    }
+
+    fn on_frame(&mut self, stream: StreamId, purpose: Purpose, remote: Endpoint, frame: &[u8]) -> Result<(), Discard> {
+        let packet = Packet::decode(frame)?;
+        let source = Source { link: Link::Stream { stream, remote }, local: None, octets: frame.len() };
+        match purpose {
+            Purpose::Server(slot) => match packet {
+                Packet::Discovered(found) => self.leg.on_discovered(&mut self.core, slot, None, found),
+                Packet::Registered(registered) => {
+                    let news = self.leg.on_registered(&mut self.core, slot, &registered)?;
+                    self.on_news(news);
+                    Ok(())
+                }
+                Packet::Reset(reset) => {
+                    let news = self.leg.on_reset(&mut self.core, slot, &reset)?;
+                    self.on_news(news);
+                    Ok(())
+                }
+                Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) => {
+                    let news = self.leg.on_sealed(&mut self.core, slot, &sealed)?;
+                    self.on_news(news);
+                    Ok(())
+                }
+                Packet::Relayed(relayed) => self.on_relayed(relayed.channel, relayed.packet),
+                Packet::Sealed(_) => Err(Discard::IndexUnknown),
+                Packet::Discover(_) | Packet::Register(_) | Packet::Punch(_) | Packet::PunchReply(_) => {
+                    Err(Discard::WrongRole)
+                }
+            },
+            Purpose::Alternate(slot) => match packet {
+                Packet::Discovered(found) => self.leg.on_discovered(&mut self.core, slot, Some(stream), found),
+                _ => Err(Discard::WrongRole),
+            },
+            Purpose::Dial(_) => Err(Discard::MessageUnexpected),
+            // Only the first frame names the session.
+            Purpose::Unproved => match packet {
+                Packet::Punch(punch) => match self.on_punch(source, &punch) {
+                    // It may be early; the stream has until its timer to be claimed.
+                    Err(Discard::SessionUnknown) => Ok(()),
+                    other => other,
+                },
+                Packet::PunchReply(reply) => {
+                    let handle = self.by_id(&reply.session).ok_or(Discard::SessionUnknown)?;
+                    self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
+                }
+                _ => Err(Discard::MessageUnexpected),
+            },
+            Purpose::Path(handle, _) => match packet {
+                Packet::Punch(punch) if self.by_id(&punch.session) == Some(handle) => self.on_punch(source, &punch),
+                Packet::PunchReply(reply) if self.by_id(&reply.session) == Some(handle) => {
+                    self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
+                }
+                Packet::Sealed(sealed) if self.by_index(sealed.index) == Some(handle) => {
+                    self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
+                }
+                Packet::Punch(_) | Packet::PunchReply(_) => Err(Discard::SessionUnknown),
+                Packet::Sealed(_) => Err(Discard::IndexUnknown),
+                Packet::Discover(_)
+                | Packet::Discovered(_)
+                | Packet::Register(_)
+                | Packet::Registered(_)
+                | Packet::Relayed(_)
+                | Packet::Reset(_) => Err(Discard::WrongRole),
+            },
+        }
+    }
+
+    /// Room on a stream: whoever waits for it goes on.
+    fn pump(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Path(handle, _) => self.with_known(handle, |session, core, leg| session.pump(core, leg)),
+            Purpose::Server(slot) => {
+                for session in self.sessions.values_mut().filter(|session| session.slot() == Some(slot)) {
+                    session.pump(&mut self.core, &mut self.leg);
+                }
+            }
+            Purpose::Alternate(_) | Purpose::Dial(_) | Purpose::Unproved => {}
+        }
+    }
+
+    // --- the server's messages ---
+
+    fn on_news(&mut self, news: Vec<News>) {
+        for news in news {
+            match news {
+                News::Online => {
+                    for session in self.sessions.values_mut() {
+                        session.on_online(&mut self.core, &mut self.leg);
+                    }
+                }
+                News::Offline(slot) => {
+                    for session in self.sessions.values_mut() {
+                        session.on_offline(&mut self.core, slot);
+                    }
+                }
+                News::Introduced(handle, slot, introduced) => {
+                    self.with_known(handle, |session, core, leg| session.on_introduced(core, leg, slot, &introduced));
+                }
+                News::Refused(handle, code) => self.refuse(handle, code),
+                News::Silent(handle) => {
+                    let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_silent(&mut self.core));
+                    if over {
+                        self.forget(handle);
+                    }
+                }
+                News::Introduce(slot, request, introduce) => self.on_introduce(slot, request, &introduce),
+                News::Answered(answered) => {
+                    if let Some(handle) = self.by_id(&answered.session) {
+                        self.with_known(handle, |session, core, leg| {
+                            session.on_answered(core, leg, &answered.candidates, &answered.message_2);
+                        });
+                    }
+                }
+                News::Rejected(rejected) => {
+                    if let Some(handle) = self.by_id(&rejected.session) {
+                        self.refuse(handle, rejected.code);
+                    }
+                }
+                News::Channel(handle, opened) => {
+                    self.with_known(handle, |session, core, leg| session.on_channel(core, leg, opened));
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, handle: SessionHandle, code: Refusal) {
+        let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_refused(&mut self.core, code));
+        if over {
+            self.forget(handle);
+        }
+    }
+
+    /// A peer wants a session with this one.
+    fn on_introduce(&mut self, slot: Slot, request: RequestId, introduce: &Introduce) {
+        let initiator = introduce.initiator;
+        if let Some(handle) = self.by_id(&introduce.session) {
+            if let Some(answer) = self.sessions[&handle].answered(&introduce.message_1) {
+                self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
+            } else {
+                self.core.note(Discard::HandshakeFailed);
+            }
+            return;
+        }
+        // Glare: both asked. The session of the lower id is kept, and both `connect`s end with it.
+        let own = self
+            .sessions
+            .values()
+            .find(|session| {
+                session.peer == initiator
+                    && session.is_initiator()
+                    && matches!(session.stage(), Stage::Asking | Stage::Introduced)
+            })
+            .map(|session| session.handle);
+        if own.is_some() && self.core.id < initiator {
+            // The other side does the same sum: it drops this request and answers the one of this side.
+            return;
+        }
+        let refusal = if initiator == self.core.id || (own.is_none() && !self.accepts(&initiator)) {
+            Some(Refusal::REFUSED)
+        } else if own.is_none() && self.sessions.len() >= MAX_SESSIONS {
+            Some(Refusal::LIMITED)
+        } else {
+            None
+        };
+        if let Some(code) = refusal {
+            return self.leg.answer(&mut self.core, slot, request, Reply::Refuse(Refuse { code }));
+        }
+        let handle = own.unwrap_or_else(|| self.next_handle());
+        let role = Role::Responder { hash: [0; 32], message_2: Vec::new() };
+        let mut session = Session::new(&mut self.core, handle, initiator, introduce.session, role, false);
+        match session.respond(&mut self.core, &mut self.leg, slot, introduce) {
+            Err(code) => self.leg.answer(&mut self.core, slot, request, Reply::Refuse(Refuse { code })),
+            Ok(answer) => {
+                if own.is_some() {
+                    self.forget(handle);
+                    session.set_asked();
+                    session.keep_waiting(&mut self.core);
+                }
+                self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
+                session.start_attempt(&mut self.core, 1);
+                for (source, punch) in self.early.take(self.core.now, &introduce.session) {
+                    if let Err(discard) = session.on_punch(&mut self.core, source, &punch) {
+                        self.core.note(discard);
+                    }
+                }
+                self.sessions.insert(handle, session);
+            }
+        }
+    }
+
+    fn accepts(&self, peer: &PeerId) -> bool {
+        match &self.core.config.accept {
+            Accept::Nobody => false,
+            Accept::Only(peers) => peers.contains(peer),
+            Accept::Anybody => true,
+        }
+    }
+
+    // --- time and place ---
+
+    fn on_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Binding(slot) => self.leg.on_timer(&mut self.core, slot),
+            Timer::LegRequests => {
+                let news = self.leg.on_requests_due(&mut self.core);
+                self.on_news(news);
+            }
+            Timer::Behaviour(slot) => self.leg.on_behaviour_due(&mut self.core, slot),
+            Timer::Unreachable => self.leg.on_unreachable(&mut self.core),
+            Timer::FirstFrame(stream) => {
+                self.early.forget(stream);
+                self.core.close(stream, true);
+            }
+            Timer::SessionRequests(handle)
+            | Timer::Punch(handle)
+            | Timer::Dial(handle)
+            | Timer::Attempt(handle)
+            | Timer::Check(handle)
+            | Timer::Keepalive(handle)
+            | Timer::Resend(handle)
+            | Timer::Losers(handle)
+            | Timer::Expire(handle) => {
+                let (core, leg) = (&mut self.core, &mut self.leg);
+                let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_timer(core, leg, timer));
+                if over {
+                    self.forget(handle);
+                }
+            }
+        }
+    }
+
+    fn on_interfaces(&mut self, interfaces: &[Interface]) {
+        if self.core.interfaces == interfaces {
+            return;
+        }
+        let first = self.core.interfaces.is_empty();
+        self.core.interfaces = interfaces.to_vec();
+        if first {
+            return;
+        }
+        let news = self.leg.on_moved(&mut self.core);
+        self.on_news(news);
+        for session in self.sessions.values_mut() {
+            session.on_moved(&mut self.core);
+        }
+    }
+
+    fn fire(&mut self, now: Instant) {
+        self.core.now = self.core.now.max(now);
+        while let Some(timer) = self.core.timers.pop(self.core.now) {
+            self.on_timer(timer);
+        }
+    }
+
+    // --- commands ---
+
+    fn connect(&mut self, peer: PeerId, transport: Option<Transport>) -> Result<PeerReply, CommandError> {
+        if peer == self.core.id {
+            return Err(CommandError::OwnId);
+        }
+        let possible = match transport {
+            None => self.core.config.udp || self.core.config.tcp,
+            Some(Transport::Udp) => self.core.config.udp,
+            Some(Transport::Tcp) => self.core.config.tcp,
+        };
+        if !possible {
+            return Err(CommandError::NotOnline);
+        }
+        if self.sessions.len() >= MAX_SESSIONS {
+            return Err(CommandError::TooMany);
+        }
+        let handle = self.next_handle();
+        let id = self.core.visible.octets();
+        let mut session = Session::new(&mut self.core, handle, peer, id, Role::initiator(), true);
+        session.ask(&mut self.core, &mut self.leg, transport);
+        self.sessions.insert(handle, session);
+        Ok(PeerReply::Session(handle))
+    }
+
+    fn close(&mut self, handle: SessionHandle) -> Result<PeerReply, CommandError> {
+        let session = self.sessions.get_mut(&handle).ok_or(CommandError::Unknown)?;
+        if session.stage() == Stage::Ended {
+            return Err(CommandError::WrongState);
+        }
+        if session.close(&mut self.core, &mut self.leg) {
+            self.forget(handle);
+        }
+        Ok(PeerReply::Done)
+    }
+
+    fn shut_down(&mut self) {
+        let handles: Vec<_> = self.sessions.keys().copied().collect();
+        for handle in handles {
+            // Already ended ones are forgotten just the same.
+            let _ = self.close(handle);
+            self.forget(handle);
+        }
+        self.leg.shut_down(&mut self.core);
+        for port in ::core::mem::take(&mut self.core.ports) {
+            self.core.outbox.shut(port.socket);
+        }
+        let streams: Vec<_> = self.core.streams.keys().copied().collect();
+        for stream in streams {
+            self.core.close(stream, false);
+        }
+        self.core.timers = crate::timers::Timers::new();
+        self.core.event(PeerEvent::Stopped);
+        self.stopped = true;
+    }
+
+    fn session(&mut self, handle: SessionHandle) -> Result<(&mut Session, &mut Core, &mut Leg), CommandError> {
+        let session = self.sessions.get_mut(&handle).ok_or(CommandError::Unknown)?;
+        Ok((session, &mut self.core, &mut self.leg))
+    }
+
+    // --- tables ---
+
+    fn next_handle(&mut self) -> SessionHandle {
+        let handle = SessionHandle(self.next_handle);
+        self.next_handle = self.next_handle.wrapping_add(1);
+        handle
+    }
+
+    fn by_id(&self, id: &SessionId) -> Option<SessionHandle> {
+        self.sessions.values().find(|session| session.id == *id).map(|session| session.handle)
+    }
+
+    fn by_index(&self, index: Index) -> Option<SessionHandle> {
+        self.sessions.values().find(|session| session.index == index).map(|session| session.handle)
+    }
+
+    fn slot_of(&self, socket: SocketId, server: impl Fn(Endpoint) -> bool) -> Result<Slot, Discard> {
+        let mut slots = self.leg.bindings().iter();
+        let slot = slots.position(|binding| binding.socket == socket).ok_or(Discard::SocketUnknown)?;
+        if server(self.leg.bindings()[slot].server) { Ok(slot) } else { Err(Discard::SourceWrong) }
+    }
+
+    /// Has a session do something, and sees to what follows when that established it.
+    fn with<T>(
+        &mut self,
+        handle: SessionHandle,
+        act: impl FnOnce(&mut Session, &mut Core, &mut Leg) -> Result<T, Discard>,
+    ) -> Result<T, Discard> {
+        let session = self.sessions.get_mut(&handle).ok_or(Discard::SessionUnknown)?;
+        let before = session.stage();
+        let result = act(session, &mut self.core, &mut self.leg);
+        if before != Stage::Established && session.stage() == Stage::Established {
+            let peer = session.peer;
+            self.supersede(handle, peer);
+        }
+        result
+    }
+
+    fn with_known(&mut self, handle: SessionHandle, act: impl FnOnce(&mut Session, &mut Core, &mut Leg)) {
+        // A session that is gone needs nothing done.
+        let _ = self.with(handle, |session, core, leg| {
+            act(session, core, leg);
+            Ok(())
+        });
+    }
+
+    /// A second session with a peer takes the place of the first.
+    fn supersede(&mut self, handle: SessionHandle, peer: PeerId) {
+        let older = |session: &&mut Session| {
+            session.peer == peer && session.handle != handle && session.stage() == Stage::Established
+        };
+        let over: Vec<_> = self
+            .sessions
+            .values_mut()
+            .filter(older)
+            .map(|session| {
+                session.supersede(&mut self.core);
+                session.handle
+            })
+            .collect();
+        for handle in over {
+            self.forget(handle);
+        }
+    }
+
+    fn forget(&mut self, handle: SessionHandle) {
+        if let Some(mut session) = self.sessions.remove(&handle) {
+            session.release(&mut self.core, &mut self.leg);
+        }
+    }
+}
+
+impl Engine for Peer {
+    type Command<'a> = PeerCommand<'a>;
+    type Reply = PeerReply;
+    type Event<'a> = PeerEvent<'a>;
+
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) -> Result<(), Discard> {
+        if self.stopped {
+            return match input {
+                Input::Timeout => Ok(()),
+                _ => Err(Discard::SocketUnknown),
+            };
+        }
+        self.fire(now);
+        match input {
+            Input::Timeout => Ok(()),
+            Input::Interfaces(interfaces) => {
+                self.on_interfaces(interfaces);
+                Ok(())
+            }
+            Input::Opened { socket, local } => {
+                let mut ports = self.core.ports.iter_mut();
+                let port = ports.find(|port| port.socket == socket && port.local.is_none());
+                port.ok_or(Discard::SocketUnknown)?.local = Some(local);
+                self.leg.on_opened(&mut self.core, socket);
+                Ok(())
+            }
+            Input::OpenFailed { socket, .. } => {
+                let mut ports = self.core.ports.iter();
+                ports.find(|port| port.socket == socket && port.local.is_none()).ok_or(Discard::SocketUnknown)?;
+                self.leg.on_open_failed(&mut self.core, socket);
+                Ok(())
+            }
+            Input::Datagram { socket, local, remote, payload } => self.on_datagram(socket, local, remote, payload),
+            // A hint that anybody can send: retries and timers decide.
+            Input::Rejected { .. } => Ok(()),
+            Input::Stream { stream, what } => self.on_stream(stream, what),
+        }
+    }
+
+    fn handle_command(&mut self, now: Instant, command: PeerCommand<'_>) -> Result<PeerReply, CommandError> {
+        if self.stopped {
+            return Err(CommandError::WrongState);
+        }
+        self.core.now = self.core.now.max(now);
+        match command {
+            PeerCommand::Connect { peer, transport } => self.connect(peer, transport),
+            PeerCommand::Send { session, datagram } => {
+                let (session, core, leg) = self.session(session)?;
+                session.send(core, leg, datagram).map(|()| PeerReply::Done)
+            }
+            PeerCommand::Write { session, octets } => {
+                let (session, core, leg) = self.session(session)?;
+                session.write(core, leg, octets).map(PeerReply::Written)
+            }
+            PeerCommand::Finish { session } => {
+                let (session, core, leg) = self.session(session)?;
+                session.finish(core, leg).map(|()| PeerReply::Done)
+            }
+            PeerCommand::Consume { session, octets } => {
+                let (session, core, leg) = self.session(session)?;
+                session.consume(core, leg, octets).map(|()| PeerReply::Done)
+            }
+            PeerCommand::Close { session } => self.close(session),
+            PeerCommand::Shutdown => {
+                self.shut_down();
+                Ok(PeerReply::Done)
+            }
+        }
+    }
+
+    fn poll_output(&mut self) -> Output<'_, PeerEvent<'_>> {
+        let deadline = self.core.timers.next();
+        match self.core.outbox.poll(deadline) {
+            Next::Output(output) => output.with_events(),
+            Next::Event(PeerEvent::Datagram { session, .. }, octets) => {
+                Output::Event(PeerEvent::Datagram { session, octets })
+            }
+            Next::Event(PeerEvent::Stream { session, .. }, octets) => {
+                Output::Event(PeerEvent::Stream { session, octets })
+            }
+            Next::Event(event, _) => Output::Event(event),
+        }
+    }
+}
+
+/// Whether a frame that was discarded ends its stream: on the way to another peer the packet numbers have
+/// no gaps, and an accepted stream has one chance to name its session.
+const fn breaks_stream(purpose: Purpose, discard: Discard) -> bool {
+    match purpose {
+        Purpose::Unproved | Purpose::Dial(_) | Purpose::Alternate(_) => true,
+        Purpose::Path(..) => !matches!(discard, Discard::SessionUnknown | Discard::ChannelUnknown),
+        Purpose::Server(_) => {
+            matches!(discard, Discard::StreamOutOfOrder | Discard::DecryptFailed | Discard::KindUnknown)
+        }
+    }
+}

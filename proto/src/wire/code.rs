@@ -167,9 +167,7 @@ impl Serialize for Verdict {
 }
 
 /// How a NAT maps, as its own peer measured it: one octet in the handshakes between peers.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mapping(pub u8);
 
@@ -197,9 +195,7 @@ impl Policy {
 }
 
 /// A set of transports: bit 0 UDP, bit 1 TCP.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Transports(pub u8);
 

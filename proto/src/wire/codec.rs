@@ -17,22 +17,20 @@ use crate::discard::Discard;
 ///
 /// # Errors
 /// [`Discard::BodyMalformed`], [`Discard::ExtensionMalformed`] or [`Discard::ExtensionUnknown`].
-pub(crate) fn decode<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<T, Discard> {
+pub fn decode<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<T, Discard> {
     let (value, rest) = decode_prefix(octets)?;
     super::extension::check(rest)?;
     Ok(value)
 }
 
 /// Decodes a body at the start of `octets` and returns what follows it.
-pub(crate) fn decode_prefix<T: DeserializeOwned + Serialize>(
-    octets: &[u8],
-) -> Result<(T, &[u8]), Discard> {
-    let (value, rest): (T, &[u8]) =
-        postcard::take_from_bytes(octets).map_err(|_| Discard::BodyMalformed)?;
+///
+/// # Errors
+/// [`Discard::BodyMalformed`].
+pub fn decode_prefix<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<(T, &[u8]), Discard> {
+    let (value, rest): (T, &[u8]) = postcard::take_from_bytes(octets).map_err(|_| Discard::BodyMalformed)?;
     let consumed = octets.len() - rest.len();
-    let comparison = Comparison {
-        expected: &octets[..consumed],
-    };
+    let comparison = Comparison { expected: &octets[..consumed] };
     match postcard::serialize_with_flavor(&value, comparison) {
         Ok(true) => Ok((value, rest)),
         Ok(false) | Err(_) => Err(Discard::BodyMalformed),
@@ -40,10 +38,12 @@ pub(crate) fn decode_prefix<T: DeserializeOwned + Serialize>(
 }
 
 /// Appends the encoding of `value`.
-pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+///
+/// # Panics
+/// Never: bodies are finite tuples of encodable values.
+pub fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     let before = core::mem::take(out);
-    *out =
-        postcard::to_extend(value, before).expect("bodies are finite tuples of encodable values");
+    *out = postcard::to_extend(value, before).expect("bodies are finite tuples of encodable values");
 }
 
 /// Takes the octets of an encoding one by one and compares.
@@ -161,11 +161,7 @@ mod tests {
             &[0xff, 0xff, 0x07, 0, 0, 0],
             &[],
         ] {
-            assert_eq!(
-                decode_prefix::<Sample>(invalid).unwrap_err(),
-                Discard::BodyMalformed,
-                "{invalid:02x?}"
-            );
+            assert_eq!(decode_prefix::<Sample>(invalid).unwrap_err(), Discard::BodyMalformed, "{invalid:02x?}");
         }
     }
 }

@@ -22,8 +22,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use super::code::packet;
-use super::codec::{decode, decode_prefix, encode};
-use super::{List, Versions, exactly, padding, take};
+use super::codec::{decode_prefix, encode};
+use super::{List, Versions, exactly, extension, padding, take};
 use crate::constants::{DISCOVER_SIZE, MAX_ALTERNATES, MAX_SERVER_KEYS};
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
@@ -95,22 +95,12 @@ impl Discover {
             return Err(Discard::BodyMalformed);
         }
         padding(rest)?;
-        Ok(Self {
-            transaction,
-            versions: body.versions,
-            reply_from: body.reply_from,
-        })
+        Ok(Self { transaction, versions: body.versions, reply_from: body.reply_from })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = start(packet::DISCOVER, &self.transaction);
-        encode(
-            &DiscoverBody {
-                versions: self.versions.clone(),
-                reply_from: self.reply_from,
-            },
-            &mut out,
-        );
+        encode(&DiscoverBody { versions: self.versions.clone(), reply_from: self.reply_from }, &mut out);
         out.resize(DISCOVER_SIZE, 0);
         out
     }
@@ -122,21 +112,19 @@ impl Discovered {
             return Err(Discard::TooLong);
         }
         let transaction = head(&mut rest)?;
-        let body = decode::<DiscoveredBody>(rest)?;
+        let (body, rest) = decode_prefix::<DiscoveredBody>(rest)?;
         if body.versions.is_empty() || body.keys.is_empty() {
             return Err(Discard::BodyMalformed);
         }
         let unmask = |masked: &Masked| masked.unmask(&transaction);
+        let observed = unmask(&body.observed)?;
+        let alternates: Vec<_> = body.alternates.iter().map(unmask).collect::<Result<_, _>>()?;
+        extension::check(rest)?;
         Ok(Self {
             transaction,
             versions: body.versions,
-            observed: unmask(&body.observed)?,
-            alternates: List::from_first(
-                body.alternates
-                    .iter()
-                    .map(unmask)
-                    .collect::<Result<Vec<_>, _>>()?,
-            ),
+            observed,
+            alternates: List::from_first(alternates),
             keys: body.keys,
             cookie: body.cookie,
         })
@@ -190,9 +178,7 @@ impl Masked {
 
     fn unmask(self, transaction: &TransactionId) -> Result<Endpoint, Discard> {
         let (address, port) = match self {
-            Self::V4(address, port) => {
-                (IpAddr::V4(Ipv4Addr::from(xor(address, transaction))), port)
-            }
+            Self::V4(address, port) => (IpAddr::V4(Ipv4Addr::from(xor(address, transaction))), port),
             Self::V6(address, port) => {
                 let v6 = Ipv6Addr::from(xor(address, transaction));
                 if v6.to_ipv4_mapped().is_some() {
@@ -201,10 +187,7 @@ impl Masked {
                 (IpAddr::V6(v6), port)
             }
         };
-        Ok(Endpoint::new(
-            address,
-            u16::from_be_bytes(xor(port, &transaction[..2])),
-        ))
+        Ok(Endpoint::new(address, u16::from_be_bytes(xor(port, &transaction[..2]))))
     }
 }
 
@@ -234,10 +217,7 @@ impl<'de> Deserialize<'de> for Masked {
                 f.write_str("family, masked address, masked port")
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut seq: A,
-            ) -> Result<Masked, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Masked, A::Error> {
                 use serde::de::Error as _;
                 let missing = || A::Error::custom("endpoint cut short");
                 match seq.next_element::<u8>()?.ok_or_else(missing)? {

@@ -27,16 +27,11 @@ pub fn check(mut octets: &[u8]) -> Result<(), Discard> {
     let mut before = None;
     let mut count = 0;
     while !octets.is_empty() {
-        let (&[k0, k1, l0, l1], rest) = octets
-            .split_first_chunk::<4>()
-            .ok_or(Discard::ExtensionMalformed)?;
+        let (&[k0, k1, l0, l1], rest) = octets.split_first_chunk::<4>().ok_or(Discard::ExtensionMalformed)?;
         let kind = u16::from_be_bytes([k0, k1]);
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         count += 1;
-        if before.is_some_and(|before| kind <= before)
-            || rest.len() < length
-            || count > MAX_EXTENSIONS
-        {
+        if before.is_some_and(|before| kind <= before) || rest.len() < length || count > MAX_EXTENSIONS {
             return Err(Discard::ExtensionMalformed);
         }
         if kind < IGNORABLE {
@@ -69,18 +64,9 @@ mod tests {
         assert_eq!(padded.len(), 9);
         assert_eq!(check(&padded), Ok(()));
         assert_eq!(check(&[0x80, 0x0a, 0, 0, 0x80, 0x0b, 0, 1, 7]), Ok(()));
-        assert_eq!(
-            check(&[0x80, 0x0b, 0, 0, 0x80, 0x0a, 0, 0]),
-            Err(Discard::ExtensionMalformed)
-        );
-        assert_eq!(
-            check(&[0x80, 0x0a, 0, 0, 0x80, 0x0a, 0, 0]),
-            Err(Discard::ExtensionMalformed)
-        );
-        assert_eq!(
-            check(&[0x80, 0x0a, 0, 2, 0]),
-            Err(Discard::ExtensionMalformed)
-        );
+        assert_eq!(check(&[0x80, 0x0b, 0, 0, 0x80, 0x0a, 0, 0]), Err(Discard::ExtensionMalformed));
+        assert_eq!(check(&[0x80, 0x0a, 0, 0, 0x80, 0x0a, 0, 0]), Err(Discard::ExtensionMalformed));
+        assert_eq!(check(&[0x80, 0x0a, 0, 2, 0]), Err(Discard::ExtensionMalformed));
         assert_eq!(check(&[0x80, 0x0a, 0]), Err(Discard::ExtensionMalformed));
         assert_eq!(check(&[0x00, 0x01, 0, 0]), Err(Discard::ExtensionUnknown));
     }

@@ -17,9 +17,8 @@ use serde::Serialize;
 use super::code::message as code;
 use super::codec::{decode, encode};
 use super::control::{
-    Ack, Acknowledge, Answer, Answered, Attempt, Close, Connect, Finish, Introduce, Introduced,
-    PathCheck, PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced,
-    Select, Unregister,
+    Ack, Acknowledge, Answer, Answered, Attempt, Close, Connect, Finish, Introduce, Introduced, PathCheck, PathReply,
+    Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
 };
 use super::extension;
 use crate::discard::Discard;
@@ -209,9 +208,7 @@ impl<'a> Message<'a> {
     /// [`Discard::TooShort`], [`Discard::BodyMalformed`], the extension discards, and
     /// [`Discard::MessageUnexpected`] for an unknown code that must be understood.
     pub fn decode(octets: &mut &'a [u8]) -> Result<Self, Discard> {
-        let (&[kind, l0, l1], rest) = octets
-            .split_first_chunk::<MESSAGE_HEADER>()
-            .ok_or(Discard::TooShort)?;
+        let (&[kind, l0, l1], rest) = octets.split_first_chunk::<MESSAGE_HEADER>().ok_or(Discard::TooShort)?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let (content, rest) = rest.split_at_checked(length).ok_or(Discard::TooShort)?;
         *octets = rest;
@@ -219,10 +216,7 @@ impl<'a> Message<'a> {
             code::DATAGRAM => return Ok(Self::Datagram(content)),
             code::DATA => {
                 let (offset, octets) = content.split_first_chunk::<8>().ok_or(Discard::TooShort)?;
-                return Ok(Self::Data {
-                    offset: u64::from_be_bytes(*offset),
-                    octets,
-                });
+                return Ok(Self::Data { offset: u64::from_be_bytes(*offset), octets });
             }
             code::ACK => return Ok(Self::Ack(decode(content)?)),
             code::IGNORABLE.. => return Ok(Self::Unknown(kind)),
@@ -250,9 +244,7 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(&request.to_be_bytes());
                 message.encode(out);
             }),
-            Self::Datagram(octets) => {
-                framed(code::DATAGRAM, out, |out| out.extend_from_slice(octets))
-            }
+            Self::Datagram(octets) => framed(code::DATAGRAM, out, |out| out.extend_from_slice(octets)),
             Self::Data { offset, octets } => framed(code::DATA, out, |out| {
                 out.extend_from_slice(&offset.to_be_bytes());
                 out.extend_from_slice(octets);

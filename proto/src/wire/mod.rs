@@ -157,9 +157,7 @@ impl Deframer {
 /// The length field of a packet on a stream.
 #[must_use]
 pub fn frame_header(packet: &[u8]) -> [u8; FRAME_HEADER] {
-    u16::try_from(packet.len())
-        .unwrap_or(u16::MAX)
-        .to_be_bytes()
+    u16::try_from(packet.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
 
 /// Splits `N` octets off the front.
@@ -181,11 +179,7 @@ fn take_counted<'a>(octets: &mut &'a [u8]) -> Result<&'a [u8], Discard> {
 }
 
 fn put_counted(octets: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        &u16::try_from(octets.len())
-            .unwrap_or(u16::MAX)
-            .to_be_bytes(),
-    );
+    out.extend_from_slice(&u16::try_from(octets.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend_from_slice(octets);
 }
 
@@ -199,19 +193,11 @@ fn exactly(rest: &[u8], size: usize) -> Result<(), Discard> {
 }
 
 fn reserved(octets: &mut &[u8]) -> Result<(), Discard> {
-    if take::<2>(octets)? == &[0, 0] {
-        Ok(())
-    } else {
-        Err(Discard::ReservedNotZero)
-    }
+    if take::<2>(octets)? == &[0, 0] { Ok(()) } else { Err(Discard::ReservedNotZero) }
 }
 
 fn padding(octets: &[u8]) -> Result<(), Discard> {
-    if octets.iter().all(|&octet| octet == 0) {
-        Ok(())
-    } else {
-        Err(Discard::PaddingNotZero)
-    }
+    if octets.iter().all(|&octet| octet == 0) { Ok(()) } else { Err(Discard::PaddingNotZero) }
 }
 
 #[cfg(test)]
@@ -242,13 +228,7 @@ mod tests {
 
     #[test]
     fn an_impossible_length_ends_the_stream() {
-        assert_eq!(
-            Deframer::default().next(&mut [0, 0].as_slice()),
-            Err(Discard::TooShort)
-        );
-        assert_eq!(
-            Deframer::default().next(&mut [4, 0xb1].as_slice()),
-            Err(Discard::TooLong)
-        );
+        assert_eq!(Deframer::default().next(&mut [0, 0].as_slice()), Err(Discard::TooShort));
+        assert_eq!(Deframer::default().next(&mut [4, 0xb1].as_slice()), Err(Discard::TooLong));
     }
 }

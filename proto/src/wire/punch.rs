@@ -73,11 +73,7 @@ pub struct Acceptance {
 impl Punch {
     pub(super) fn decode(mut rest: &[u8]) -> Result<Self, Discard> {
         exactly(rest, PUNCH_SIZE)?;
-        let punch = Self {
-            session: *take(&mut rest)?,
-            nonce: *take(&mut rest)?,
-            proof: *take(&mut rest)?,
-        };
+        let punch = Self { session: *take(&mut rest)?, nonce: *take(&mut rest)?, proof: *take(&mut rest)? };
         padding(rest)?;
         Ok(punch)
     }
@@ -100,11 +96,7 @@ impl<'a> PunchReply<'a> {
         }
         let session = *take(&mut rest)?;
         let message_2 = take_counted(&mut rest)?;
-        Ok(Self {
-            session,
-            message_2,
-            sealed: rest,
-        })
+        Ok(Self { session, message_2, sealed: rest })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -19,9 +19,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::code::packet;
+use super::codec::encode;
 use super::discover::Cookie;
 use super::sealed::{Index, Token};
-use super::{exactly, padding, put_counted, reserved, take, take_counted};
+use super::{Versions, exactly, padding, put_counted, reserved, take, take_counted};
 use crate::constants::{MAX_REGISTERED, REGISTER_SIZE, VERSION};
 use crate::discard::Discard;
 
@@ -56,6 +57,19 @@ pub struct Welcome {
     pub token: Token,
 }
 
+/// The prologue of the Noise IK handshake: protocol, version, the versions that the peer offered in
+/// `Discover` and those that the server answered in `Discovered`. Lists that were cut on the way break
+/// the handshake, so nobody on the way can lower the version.
+#[must_use]
+pub fn prologue(offered: &Versions, answered: &Versions) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    out.extend_from_slice(b"pinhole ik");
+    out.push(VERSION);
+    encode(offered, &mut out);
+    encode(answered, &mut out);
+    out
+}
+
 impl<'a> Register<'a> {
     pub(super) fn decode(mut rest: &'a [u8]) -> Result<Self, Discard> {
         exactly(rest, REGISTER_SIZE)?;
@@ -64,11 +78,7 @@ impl<'a> Register<'a> {
         let cookie = *take(&mut rest)?;
         let message_1 = take_counted(&mut rest)?;
         padding(rest)?;
-        Ok(Self {
-            index,
-            cookie,
-            message_1,
-        })
+        Ok(Self { index, cookie, message_1 })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -90,11 +100,7 @@ impl<'a> Registered<'a> {
         reserved(&mut rest)?;
         let index = Index(*take(&mut rest)?);
         let message_2 = take_counted(&mut rest)?;
-        Ok(Self {
-            index,
-            message_2,
-            sealed: rest,
-        })
+        Ok(Self { index, message_2, sealed: rest })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -24,16 +24,12 @@ use crate::discard::Discard;
 use crate::seal;
 
 /// Names an association at its receiver, who issued it.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Index(pub [u8; 4]);
 
 /// Names one side of a relay channel at the server.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelId(pub [u8; 8]);
 
@@ -77,9 +73,7 @@ pub struct Reset {
 
 impl<'a> Sealed<'a> {
     pub(super) fn decode(octets: &'a [u8]) -> Result<Self, Discard> {
-        let (header, ciphertext) = octets
-            .split_at_checked(SEALED_HEADER)
-            .ok_or(Discard::TooShort)?;
+        let (header, ciphertext) = octets.split_at_checked(SEALED_HEADER).ok_or(Discard::TooShort)?;
         let mut rest = &header[2..];
         reserved(&mut rest)?;
         let index = Index(*take(&mut rest)?);
@@ -87,12 +81,7 @@ impl<'a> Sealed<'a> {
         if ciphertext.len() < seal::TAG {
             return Err(Discard::TooShort);
         }
-        Ok(Self {
-            index,
-            counter,
-            header,
-            ciphertext,
-        })
+        Ok(Self { index, counter, header, ciphertext })
     }
 
     /// Opens the ciphertext with `key`.
@@ -126,10 +115,7 @@ impl<'a> Relayed<'a> {
         if rest.is_empty() {
             return Err(Discard::TooShort);
         }
-        Ok(Self {
-            channel,
-            packet: rest,
-        })
+        Ok(Self { channel, packet: rest })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -144,10 +130,7 @@ impl<'a> Relayed<'a> {
 impl Reset {
     pub(super) fn decode(mut rest: &[u8]) -> Result<Self, Discard> {
         exactly(rest, 22)?;
-        Ok(Self {
-            index: Index(*take(&mut rest)?),
-            token: *take(&mut rest)?,
-        })
+        Ok(Self { index: Index(*take(&mut rest)?), token: *take(&mut rest)? })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -1,0 +1,80 @@
+//! How much goes to an address that nobody has proved (`spec/punching.md`, "Budgets"; SEC-8, SEC-9).
+
+use alloc::collections::BTreeMap;
+
+use crate::constants::{MAX_PROBE_OCTETS, MAX_PROBED, MAX_PROBES, PROBE_PERIOD};
+use crate::endpoint::Address;
+use crate::time::Instant;
+
+/// What went to each unproved address in the current period, over all sessions and ports.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Budget {
+    spent: BTreeMap<Address, Spent>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    since: Instant,
+    packets: u32,
+    octets: u32,
+}
+
+impl Budget {
+    /// Takes a packet out of the budget of `address`, if it fits.
+    pub(super) fn take(&mut self, now: Instant, address: Address, octets: usize) -> bool {
+        if !self.spent.contains_key(&address) && self.spent.len() >= MAX_PROBED {
+            self.spent.retain(|_, spent| now - spent.since < PROBE_PERIOD);
+            if self.spent.len() >= MAX_PROBED {
+                return false;
+            }
+        }
+        let spent = self.spent.entry(address).or_insert(Spent { since: now, packets: 0, octets: 0 });
+        if now - spent.since >= PROBE_PERIOD {
+            *spent = Spent { since: now, packets: 0, octets: 0 };
+        }
+        let octets = spent.octets.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        if spent.packets >= MAX_PROBES || octets > MAX_PROBE_OCTETS {
+            return false;
+        }
+        spent.packets += 1;
+        spent.octets = octets;
+        true
+    }
+
+    /// A path to `address` was proved: what was spent on it does not count.
+    pub(super) fn proved(&mut self, address: Address) {
+        self.spent.remove(&address);
+    }
+
+    /// How many addresses are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.spent.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    #[test]
+    fn an_unproved_address_gets_twelve_packets_in_ten_seconds() {
+        let (mut budget, address) = (Budget::default(), Address::from([192, 0, 2, 1]));
+        let now = Instant::from_micros(5);
+        assert_eq!((0..20).filter(|_| budget.take(now, address, 100)).count(), 12);
+        assert!(!budget.take(now + Duration::from_secs(9), address, 1));
+        assert!(budget.take(now + Duration::from_secs(10), address, 1));
+        budget.proved(address);
+        assert_eq!((0..20).filter(|_| budget.take(now, address, 500)).count(), 4);
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut budget = Budget::default();
+        for number in 0..MAX_PROBED as u32 + 10 {
+            let taken = budget.take(Instant::ZERO, Address::from(number.to_be_bytes()), 1);
+            assert_eq!(taken, (number as usize) < MAX_PROBED);
+        }
+        assert_eq!(budget.len(), MAX_PROBED);
+    }
+}

@@ -1,0 +1,249 @@
+//! The byte stream of a session, one in each direction (`spec/sessions.md`, "Byte stream").
+//!
+//! Octets are numbered for the session, not for the path: a path switch is nothing but sending from the
+//! first unacknowledged octet on the other path.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::constants::{MAX_DATA, STREAM_WINDOW};
+
+/// What this side sends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sender {
+    /// Octets from `acknowledged` on.
+    buffer: VecDeque<u8>,
+    acknowledged: u64,
+    /// The next octet to send on the current path.
+    next: u64,
+    /// The receiver takes octets before this offset.
+    limit: u64,
+    finished: bool,
+    /// `Finish` was sent for this stream.
+    pub(super) finish_sent: bool,
+    /// The application met a full buffer.
+    starved: bool,
+}
+
+/// What an acknowledgement brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Everything before this offset was delivered.
+    pub(super) acknowledged: u64,
+    /// The application met a full buffer before, and there is room.
+    pub(super) writable: bool,
+}
+
+impl Sender {
+    pub(super) fn new() -> Self {
+        Self { limit: STREAM_WINDOW as u64, ..Self::default() }
+    }
+
+    /// Takes as many octets as there is room for.
+    pub(super) fn write(&mut self, octets: &[u8]) -> usize {
+        if self.finished {
+            return 0;
+        }
+        let taken = octets.len().min(STREAM_WINDOW - self.buffer.len());
+        self.buffer.extend(&octets[..taken]);
+        self.starved |= taken < octets.len();
+        taken
+    }
+
+    /// Nothing more will be written.
+    pub(super) const fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    pub(super) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The number of octets of the finished stream, once all of them were sent.
+    pub(super) fn final_offset(&self) -> Option<u64> {
+        (self.finished && self.next == self.end()).then(|| self.end())
+    }
+
+    /// The next octets to send, at most one message of them.
+    pub(super) fn next(&mut self) -> Option<(u64, Vec<u8>)> {
+        let until = self.end().min(self.limit).min(self.next + MAX_DATA as u64);
+        if until <= self.next {
+            return None;
+        }
+        let from = usize::try_from(self.next - self.acknowledged).ok()?;
+        let to = usize::try_from(until - self.acknowledged).ok()?;
+        let octets = self.buffer.range(from..to).copied().collect();
+        let offset = self.next;
+        self.next = until;
+        Some((offset, octets))
+    }
+
+    /// Whether octets were sent and not acknowledged.
+    pub(super) const fn in_flight(&self) -> bool {
+        self.next > self.acknowledged
+    }
+
+    /// Sends again from the first unacknowledged octet: the path changed, or an answer is overdue.
+    pub(super) const fn rewind(&mut self) {
+        self.next = self.acknowledged;
+    }
+
+    /// Applies an acknowledgement; `None` when it tells nothing or of octets that were never sent.
+    pub(super) fn acknowledge(&mut self, next: u64, window: u32) -> Option<Progress> {
+        if next < self.acknowledged || next > self.end() {
+            return None;
+        }
+        self.limit = self.limit.max(next + u64::from(window));
+        let fresh = usize::try_from(next - self.acknowledged).ok()?;
+        self.buffer.drain(..fresh);
+        self.acknowledged = next;
+        self.next = self.next.max(next);
+        if fresh == 0 {
+            return None;
+        }
+        let writable = core::mem::take(&mut self.starved);
+        Some(Progress { acknowledged: next, writable })
+    }
+
+    fn end(&self) -> u64 {
+        self.acknowledged + self.buffer.len() as u64
+    }
+}
+
+/// What this side receives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Receiver {
+    next: u64,
+    consumed: u64,
+    /// The last limit that the other side was told.
+    told: u64,
+    end: Option<u64>,
+    /// The end was told to the application.
+    ended: bool,
+    /// An `Ack` is to be sent.
+    pub(super) ack_due: bool,
+}
+
+impl Receiver {
+    /// The part of a message that is new and next, if any.
+    pub(super) fn receive<'a>(&mut self, offset: u64, octets: &'a [u8]) -> Option<&'a [u8]> {
+        self.ack_due = true;
+        let skip = usize::try_from(self.next.checked_sub(offset)?).ok()?;
+        let fresh = octets.get(skip..).filter(|fresh| !fresh.is_empty())?;
+        let room = usize::try_from(self.limit() - self.next).ok()?;
+        let beyond = self.end.is_some_and(|end| self.next + fresh.len() as u64 > end);
+        if fresh.len() > room || beyond {
+            return None;
+        }
+        self.next += fresh.len() as u64;
+        Some(fresh)
+    }
+
+    /// The application took octets. `true` when the other side is worth telling.
+    pub(super) fn consume(&mut self, octets: u32) -> bool {
+        self.consumed = self.next.min(self.consumed + u64::from(octets));
+        // The window opened by a quarter, or was shut for a whole message.
+        let opened = self.limit().saturating_sub(self.told.max(STREAM_WINDOW as u64));
+        let shut = self.told.max(STREAM_WINDOW as u64).saturating_sub(self.next) < MAX_DATA as u64;
+        self.ack_due |= opened >= STREAM_WINDOW as u64 / 4 || (shut && opened >= MAX_DATA as u64);
+        self.ack_due
+    }
+
+    /// The stream ends at this offset. `false` when that contradicts what arrived.
+    pub(super) fn finish(&mut self, offset: u64) -> bool {
+        if offset < self.next || self.end.is_some_and(|end| end != offset) {
+            return false;
+        }
+        self.end = Some(offset);
+        true
+    }
+
+    /// Whether everything has arrived; `true` once.
+    pub(super) fn take_end(&mut self) -> bool {
+        let ends = !self.ended && self.end == Some(self.next);
+        self.ended |= ends;
+        ends
+    }
+
+    /// The offset and window for an `Ack` that is sent.
+    pub(super) fn ack(&mut self) -> (u64, u32) {
+        self.ack_due = false;
+        self.told = self.limit();
+        (self.next, u32::try_from(self.told - self.next).unwrap_or(0))
+    }
+
+    fn limit(&self) -> u64 {
+        self.consumed + STREAM_WINDOW as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn a_rewind_repeats_what_was_not_acknowledged_and_nothing_is_delivered_twice() {
+        let (mut sender, mut receiver) = (Sender::new(), Receiver::default());
+        let text: Vec<u8> = (0..10_000u32).map(|number| number as u8).collect();
+        assert_eq!(sender.write(&text), text.len());
+        let mut delivered: Vec<u8> = vec![];
+        let mut rounds = 0;
+        while delivered.len() < text.len() {
+            rounds += 1;
+            let mut sent = 0;
+            while let Some((offset, octets)) = sender.next() {
+                sent += 1;
+                // Every third message is lost.
+                if (sent + rounds) % 3 != 0 {
+                    delivered.extend(receiver.receive(offset, &octets).unwrap_or_default());
+                }
+            }
+            let (next, window) = receiver.ack();
+            sender.acknowledge(next, window);
+            sender.rewind();
+        }
+        assert_eq!(delivered, text);
+        assert!(rounds > 1);
+    }
+
+    #[test]
+    fn the_window_closes_and_opens_again() {
+        let (mut sender, mut receiver) = (Sender::new(), Receiver::default());
+        let much = vec![7; STREAM_WINDOW + 1];
+        assert_eq!(sender.write(&much), STREAM_WINDOW);
+        while let Some((offset, octets)) = sender.next() {
+            assert!(receiver.receive(offset, &octets).is_some());
+        }
+        let (next, window) = receiver.ack();
+        assert_eq!((next, window), (STREAM_WINDOW as u64, 0));
+        let progress = sender.acknowledge(next, window).unwrap();
+        assert!(progress.writable, "the application was told that there is no room");
+        assert_eq!(sender.write(&[1]), 1);
+        assert_eq!(sender.next(), None, "the receiver has no room");
+        assert!(receiver.consume(STREAM_WINDOW as u32));
+        let (next, window) = receiver.ack();
+        assert_eq!(sender.acknowledge(next, window), None);
+        assert_eq!(sender.next(), Some((STREAM_WINDOW as u64, vec![1])));
+    }
+
+    #[test]
+    fn the_end_comes_after_the_last_octet_and_once() {
+        let mut receiver = Receiver::default();
+        assert!(receiver.finish(3));
+        assert!(!receiver.take_end());
+        assert_eq!(receiver.receive(0, b"abcd"), None, "beyond the end");
+        assert_eq!(receiver.receive(0, b"abc"), Some(b"abc".as_slice()));
+        assert!(!receiver.finish(4));
+        assert!(receiver.take_end());
+        assert!(!receiver.take_end());
+    }
+
+    #[test]
+    fn an_acknowledgement_of_octets_never_sent_is_ignored() {
+        let mut sender = Sender::new();
+        sender.write(b"abc");
+        assert_eq!(sender.acknowledge(4, 100), None);
+        assert_eq!(sender.next(), Some((0, b"abc".to_vec())));
+    }
+}

@@ -1,0 +1,441 @@
+//! Punching: what goes to which candidate when (`spec/punching.md`, `spec/punching-tcp.md`).
+
+use alloc::vec::Vec;
+
+use super::{Certainty, CloseReason, MAX_ATTEMPTS, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
+use crate::constants::{
+    ATTEMPT_TIMEOUT, DIAL_RETRY, DIAL_RETRY_AFTER_RESET, MAX_CANDIDATES, MAX_DIALS, MAX_PATHS, PUNCH_TIMES,
+    TCP_ATTEMPT_TIMEOUT,
+};
+use crate::endpoint::{Address, Endpoint};
+use crate::engine::{NetError, StreamId, Transport};
+use crate::peer::api::PathKind;
+use crate::peer::core::{Core, Purpose, Timer};
+use crate::peer::leg::{Leg, Slot};
+use crate::peer::path::{Link, Path, PathId};
+use crate::time::{Duration, Instant};
+use crate::wire::code::Mapping;
+use crate::wire::control::{Attempt as Proposal, Introduced};
+use crate::wire::message::Request;
+
+/// The punching of a session.
+#[derive(Clone, Debug)]
+pub(in crate::peer) enum Attempt {
+    /// Nothing is tried.
+    Idle { number: u8 },
+    /// Packets go to the candidates.
+    Running { number: u8, started: Instant, round: usize, dials: Vec<Dial> },
+    /// The next attempt follows.
+    Pausing { number: u8 },
+}
+
+/// The dials to one candidate.
+#[derive(Clone, Debug)]
+pub(in crate::peer) struct Dial {
+    remote: Endpoint,
+    stream: Option<StreamId>,
+    tries: u8,
+    at: Option<Instant>,
+}
+
+impl Attempt {
+    pub(in crate::peer) const fn number(&self) -> u8 {
+        match self {
+            Self::Idle { number } | Self::Running { number, .. } | Self::Pausing { number } => *number,
+        }
+    }
+
+    const fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+}
+
+impl Session {
+    /// The server introduced this peer, the initiator.
+    pub(in crate::peer) fn on_introduced(
+        &mut self,
+        core: &mut Core,
+        leg: &mut Leg,
+        slot: Slot,
+        introduced: &Introduced,
+    ) {
+        if self.transport.is_some() || self.stage == Stage::Ended {
+            return;
+        }
+        let Some(transport) = introduced.transport.preferred() else {
+            return;
+        };
+        if self.stage == Stage::Asking {
+            self.stage = Stage::Introduced;
+        }
+        self.transport = Some(transport);
+        self.slot = leg.slot_of(transport).or(Some(slot));
+        self.channel = introduced.channel.filter(|_| core.config.relay != RelayPolicy::Never);
+        core.timers.set(Timer::Expire(self.handle), core.now + INTRODUCED_PATIENCE);
+        let (session, peer) = (self.handle, self.peer);
+        core.event(PeerEvent::Introduced { session, peer, transport, initiator: true });
+        self.add_candidates(core, leg, &introduced.candidates, false);
+        self.start_attempt(core, 1);
+        if self.stage == Stage::Established {
+            self.after_keys(core, leg);
+        }
+    }
+
+    /// Enters endpoints that the other peer may be reached at, and begins with them if an attempt runs.
+    pub(super) fn add_candidates(&mut self, core: &mut Core, leg: &mut Leg, endpoints: &[Endpoint], private: bool) {
+        if core.config.relay == RelayPolicy::Only {
+            return;
+        }
+        let loopback = core.on_loopback();
+        for &endpoint in endpoints {
+            let possible = endpoint.is_candidate() || (loopback && endpoint.address().is_loopback());
+            // [R-PUNCH-004] A private endpoint is probed only with evidence of a shared network.
+            let shared = !private || core.config.probe_private || shares_network(core, endpoint);
+            let known = self.candidates.contains(&endpoint);
+            let forbidden = core.is_own(endpoint) || leg.is_server(endpoint);
+            if possible && shared && !known && !forbidden && self.candidates.len() < MAX_CANDIDATES {
+                self.candidates.push(endpoint);
+            }
+        }
+        if self.attempt.is_running() {
+            self.try_candidates(core);
+        }
+    }
+
+    pub(in crate::peer) fn start_attempt(&mut self, core: &mut Core, number: u8) {
+        let Some(transport) = self.transport else {
+            return;
+        };
+        self.stop_dials(core);
+        let timeout = match transport {
+            Transport::Udp => ATTEMPT_TIMEOUT,
+            Transport::Tcp => TCP_ATTEMPT_TIMEOUT,
+        };
+        self.attempt = Attempt::Running { number, started: core.now, round: 0, dials: Vec::new() };
+        // With the relay only, the verdict is due at once.
+        let wait = if core.config.relay == RelayPolicy::Only { Duration::ZERO } else { timeout };
+        core.timers.set(Timer::Attempt(self.handle), core.now + wait.max(Duration::from_micros(1)));
+        if core.config.relay != RelayPolicy::Only {
+            self.try_candidates(core);
+            if transport == Transport::Udp {
+                self.on_punch_due(core);
+            }
+        }
+    }
+
+    /// The other side wants to punch (again).
+    pub(super) fn on_proposal(&mut self, core: &mut Core, proposal: Proposal) {
+        if proposal.number > self.attempt.number() && !self.is_direct() {
+            self.start_attempt(core, proposal.number);
+        }
+    }
+
+    /// Proposes another attempt over whatever way there is, and starts it.
+    pub(in crate::peer) fn propose(&mut self, core: &mut Core, leg: &mut Leg) {
+        if self.stage != Stage::Established || self.is_direct() || core.config.relay == RelayPolicy::Only {
+            return;
+        }
+        let number = self.attempt.number().saturating_add(1);
+        self.request(core, leg, None, Request::Attempt(Proposal { number }));
+        self.start_attempt(core, number);
+    }
+
+    /// A direct path is proved.
+    pub(super) fn is_direct(&self) -> bool {
+        self.paths.iter().any(|path| path.state() == PathState::Proved)
+    }
+
+    /// The attempt has what it wanted.
+    pub(super) fn stop_attempt(&mut self, core: &mut Core) {
+        self.stop_dials(core);
+        self.attempt = Attempt::Idle { number: self.attempt.number() };
+        for timer in [Timer::Punch, Timer::Dial, Timer::Attempt] {
+            core.timers.clear(timer(self.handle));
+        }
+    }
+
+    /// Ends dials that have not connected. Those that have are paths.
+    pub(super) fn stop_dials(&mut self, core: &mut Core) {
+        if let Attempt::Running { dials, .. } = &mut self.attempt {
+            for stream in dials.iter_mut().filter_map(|dial| dial.stream.take()) {
+                core.close(stream, true);
+            }
+        }
+    }
+
+    /// Makes a path (UDP) or a dial (TCP) for each candidate that has none.
+    fn try_candidates(&mut self, core: &mut Core) {
+        let Some(transport) = self.transport else {
+            return;
+        };
+        for remote in self.candidates.clone() {
+            let Some(socket) = core.port_of(transport, remote.family()) else {
+                continue;
+            };
+            match transport {
+                Transport::Udp => {
+                    if !self.paths.iter().any(|path| path.remote() == Some(remote)) {
+                        let link = Link::Udp { socket, remote };
+                        self.add_path(core, link);
+                        if matches!(self.attempt, Attempt::Running { round: 1.., .. }) {
+                            // It came late, with message 2: its first punch leaves at once.
+                            let at = self.paths.len().saturating_sub(1);
+                            self.punch(core, at);
+                        }
+                    }
+                }
+                Transport::Tcp => {
+                    let Attempt::Running { dials, .. } = &mut self.attempt else {
+                        return;
+                    };
+                    if !dials.iter().any(|dial| dial.remote == remote) {
+                        dials.push(Dial { remote, stream: None, tries: 0, at: Some(core.now) });
+                    }
+                }
+            }
+        }
+        if transport == Transport::Tcp {
+            self.on_dials_due(core);
+        }
+    }
+
+    /// Adds a path that nothing arrived on.
+    pub(super) fn add_path(&mut self, core: &Core, link: Link) -> Option<usize> {
+        if self.paths.len() >= MAX_PATHS {
+            // The oldest that nothing arrived on makes room.
+            let untried = |path: &Path| path.state() == PathState::Untried && matches!(path.link, Link::Udp { .. });
+            let oldest = self.paths.iter().position(untried)?;
+            self.paths.remove(oldest);
+        }
+        let id = PathId(self.next_path);
+        self.next_path = self.next_path.wrapping_add(1);
+        let (remote, port) = match link {
+            Link::Udp { socket, remote } => (remote, core.port(socket).and_then(|port| port.local)),
+            Link::Stream { stream, remote } => (remote, core.streams.get(&stream).and_then(|stream| stream.local)),
+            Link::Relay => return None,
+        };
+        let kind = if is_private(core, remote.address()) { PathKind::Private } else { PathKind::Public };
+        let mut path = Path::new(id, link, kind, core.now);
+        path.local_port = port.map_or(0, Endpoint::port);
+        path.local = port.map(Endpoint::address);
+        self.paths.push(path);
+        Some(self.paths.len() - 1)
+    }
+
+    // --- UDP ---
+
+    pub(super) fn on_punch_due(&mut self, core: &mut Core) {
+        let Attempt::Running { round, started, .. } = &mut self.attempt else {
+            return;
+        };
+        let started = *started;
+        *round += 1;
+        let next = PUNCH_TIMES.get(*round).copied();
+        for at in 0..self.paths.len() {
+            if self.paths[at].state() == PathState::Untried {
+                self.punch(core, at);
+            }
+        }
+        if let Some(millis) = next {
+            core.timers.set(Timer::Punch(self.handle), started + Duration::from_millis(millis));
+        }
+    }
+
+    /// Sends one unsolicited packet to a candidate, within the budget of its address.
+    fn punch(&mut self, core: &mut Core, at: usize) {
+        let Some((packet, nonce)) = self.opening(core, at, None) else {
+            return;
+        };
+        let Link::Udp { socket, remote } = self.paths[at].link else {
+            return;
+        };
+        if core.budget.take(core.now, remote.address(), packet.len()) {
+            self.paths[at].remember(nonce, false);
+            core.outbox.transmit(socket, None, remote, &packet);
+        }
+    }
+
+    // --- TCP ---
+
+    pub(super) fn on_dials_due(&mut self, core: &mut Core) {
+        let handle = self.handle;
+        let Attempt::Running { dials, .. } = &mut self.attempt else {
+            return;
+        };
+        let mut next: Option<Instant> = None;
+        for dial in dials.iter_mut() {
+            let Some(at) = dial.at else { continue };
+            if at > core.now {
+                next = Some(next.map_or(at, |next| next.min(at)));
+                continue;
+            }
+            dial.at = None;
+            let Some(socket) = core.port_of(Transport::Tcp, dial.remote.family()) else {
+                continue;
+            };
+            if core.budget.take(core.now, dial.remote.address(), SYN_OCTETS) {
+                dial.tries += 1;
+                dial.stream = Some(core.dial(socket, dial.remote, Purpose::Dial(handle)));
+            }
+        }
+        if let Some(at) = next {
+            core.timers.set(Timer::Dial(handle), at);
+        }
+    }
+
+    /// A dial of this session connected: who dialled speaks first.
+    pub(in crate::peer) fn on_dialled(&mut self, core: &mut Core, stream: StreamId) {
+        if let Attempt::Running { dials, .. } = &mut self.attempt {
+            for dial in dials.iter_mut().filter(|dial| dial.stream == Some(stream)) {
+                dial.stream = None;
+            }
+        }
+        let Some(remote) = core.streams.get(&stream).map(|entry| entry.remote) else {
+            return;
+        };
+        let Some(at) = self.add_stream_path(core, stream, remote) else {
+            return;
+        };
+        if let Some((packet, nonce)) = self.opening(core, at, None) {
+            self.paths[at].remember(nonce, false);
+            core.write(stream, &packet);
+        }
+    }
+
+    /// A dial of this session failed: again, unless the tuple is connected already.
+    pub(in crate::peer) fn on_dial_failed(&mut self, core: &mut Core, stream: StreamId, error: Option<NetError>) {
+        let jitter = core.visible.below(DIAL_RETRY_JITTER);
+        let Attempt::Running { dials, .. } = &mut self.attempt else {
+            return;
+        };
+        let Some(dial) = dials.iter_mut().find(|dial| dial.stream == Some(stream)) else {
+            return;
+        };
+        dial.stream = None;
+        if dial.tries >= MAX_DIALS {
+            return;
+        }
+        let wait = match error {
+            Some(NetError::Refused | NetError::Reset) => DIAL_RETRY_AFTER_RESET,
+            // The tuple is connected or being accepted: the stream comes by the listener.
+            Some(NetError::AddressNotAvailable | NetError::AddressInUse) => DIAL_RETRY * 2,
+            Some(NetError::Unreachable | NetError::NotPermitted | NetError::TimedOut | NetError::Other) | None => {
+                DIAL_RETRY * 4 / 5 + Duration::from_micros(jitter)
+            }
+        };
+        let at = core.now + wait;
+        dial.at = Some(at);
+        core.timers.set_earlier(Timer::Dial(self.handle), at);
+    }
+
+    /// Makes a stream a path of this session.
+    pub(super) fn add_stream_path(&mut self, core: &mut Core, stream: StreamId, remote: Endpoint) -> Option<usize> {
+        let at = self.add_path(core, Link::Stream { stream, remote });
+        let Some(at) = at else {
+            core.close(stream, true);
+            return None;
+        };
+        self.paths[at].lane = self.association.as_mut().map(crate::association::Association::lane);
+        if let Some(entry) = core.streams.get_mut(&stream) {
+            entry.purpose = Purpose::Path(self.handle, self.paths[at].id);
+        }
+        core.timers.clear(Timer::FirstFrame(stream));
+        Some(at)
+    }
+
+    // --- the end of an attempt ---
+
+    /// The time of the attempt is over, or the pause after it. `true` when the session is to be forgotten.
+    pub(super) fn on_attempt_over(&mut self, core: &mut Core, leg: &mut Leg) -> bool {
+        let number = self.attempt.number();
+        if matches!(self.attempt, Attempt::Pausing { .. }) {
+            self.attempt = Attempt::Idle { number };
+            self.propose(core, leg);
+            return false;
+        }
+        self.stop_attempt(core);
+        if self.is_direct() || self.stage == Stage::Ended {
+            return false;
+        }
+        let (verdict, certainty) = self.verdict(core, leg);
+        self.last_verdict = verdict;
+        if self.stage != Stage::Established {
+            // The responder waits for the initiator, whose copy of message 1 may be an old one.
+            if self.stage == Stage::Keyed {
+                return false;
+            }
+            let reason =
+                if self.was_forged() { CloseReason::AuthenticationFailed } else { CloseReason::NoPath(verdict) };
+            self.end(core, reason);
+            return true;
+        }
+        if self.channel.is_none() && !self.paths.iter().any(|path| path.state() == PathState::Heard) {
+            self.end(core, CloseReason::NoPath(verdict));
+            return true;
+        }
+        if number <= 1 {
+            let session = self.handle;
+            core.event(PeerEvent::NotDirect { session, verdict, certainty });
+        }
+        // Repeating what the mappings rule out almost never helps; losing every packet of an attempt is rare.
+        let hopeless = verdict != Verdict::FILTERED && verdict != Verdict::UNKNOWN;
+        if self.is_initiator() && !hopeless && number < MAX_ATTEMPTS {
+            self.attempt = Attempt::Pausing { number };
+            core.timers.set(Timer::Attempt(self.handle), core.now + ATTEMPT_TIMEOUT * u32::from(number));
+        }
+        false
+    }
+
+    /// Why there is no direct path, as far as the evidence tells.
+    fn verdict(&self, core: &Core, leg: &Leg) -> (Verdict, Certainty) {
+        if core.config.relay == RelayPolicy::Only {
+            return (Verdict::RELAY_ONLY, Certainty::Proved);
+        }
+        if self.association.is_none() {
+            return (Verdict::PEER_SILENT, Certainty::Consistent);
+        }
+        if self.candidates.is_empty() {
+            return (Verdict::NO_CANDIDATES, Certainty::Proved);
+        }
+        let slot = self.transport.and_then(|transport| leg.slot_of(transport));
+        let own = slot.map_or(Mapping::UNKNOWN, |slot| leg.bindings()[slot].mapping);
+        let public = slot.and_then(|slot| leg.bindings()[slot].public).map(Endpoint::address);
+        let dependent = |mapping| mapping == Mapping::ENDPOINT_DEPENDENT;
+        match (own, self.remote_mapping) {
+            (own, other) if dependent(own) && dependent(other) => {
+                (Verdict::BOTH_ENDPOINT_DEPENDENT, Certainty::Consistent)
+            }
+            (own, other) if dependent(own) || dependent(other) => (Verdict::ENDPOINT_DEPENDENT, Certainty::Consistent),
+            _ if self.candidates.iter().any(|candidate| Some(candidate.address()) == public) => {
+                (Verdict::NO_HAIRPIN, Certainty::Consistent)
+            }
+            (Mapping::ENDPOINT_INDEPENDENT, Mapping::ENDPOINT_INDEPENDENT) => {
+                (Verdict::FILTERED, Certainty::Consistent)
+            }
+            _ => (Verdict::UNKNOWN, Certainty::Unknown),
+        }
+    }
+}
+
+/// Whether there is evidence that `endpoint` is on a network that this peer is on, too: an interface with
+/// its prefix.
+fn shares_network(core: &Core, endpoint: Endpoint) -> bool {
+    core.interfaces.iter().any(|interface| interface.contains(endpoint.address()))
+        || (core.on_loopback() && endpoint.address().is_loopback())
+}
+
+/// Whether an address is reached without leaving the site.
+fn is_private(core: &Core, address: Address) -> bool {
+    let reserved = match address {
+        Address::V4(v4) => v4.is_private() || v4.is_link_local() || v4.is_loopback(),
+        Address::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
+    };
+    reserved || core.interfaces.iter().any(|interface| interface.contains(address))
+}
+
+/// How long the initiator waits for message 2 after its introduction.
+const INTRODUCED_PATIENCE: Duration = Duration::from_secs(15);
+/// What a SYN costs of the budget, in octets.
+const SYN_OCTETS: usize = 60;
+/// The spread of [`DIAL_RETRY`], in microseconds.
+const DIAL_RETRY_JITTER: u64 = 400_000;

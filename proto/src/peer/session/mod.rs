@@ -1,0 +1,433 @@
+//! A session with one other peer (`spec/sessions.md`).
+//!
+//! The handshake belongs to the session, not to a path: it completes once, on whichever way is first.
+//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `paths.rs` what arrives and goes out on
+//! which path, `data.rs` what the application says.
+
+mod attempt;
+mod data;
+mod handshake;
+mod paths;
+
+use alloc::vec::Vec;
+
+use super::api::{Certainty, CloseReason, PathInfo, PathKind, PathState, PeerEvent, RelayPolicy, SessionHandle};
+use super::bytestream::{Receiver, Sender};
+use super::core::{Core, Timer};
+use super::leg::{Leg, Slot};
+use super::path::{Link, Path, PathId};
+use crate::association::{Association, Lane};
+use crate::constants::{MAX_ATTEMPTS, SERVER_UNREACHABLE};
+use crate::discard::Discard;
+use crate::endpoint::Endpoint;
+use crate::engine::Transport;
+use crate::key::PeerId;
+use crate::request::{Answers, Due, Requests};
+use crate::time::Duration;
+use crate::wire::SessionId;
+use crate::wire::code::{Mapping, Refusal, Transports, Verdict};
+use crate::wire::control::{Close, RelayOpen, RelayOpened};
+use crate::wire::message::{Message, Request};
+use crate::wire::sealed::{ChannelId, Index};
+
+pub(super) use attempt::Attempt;
+pub(super) use handshake::Role;
+pub(super) use paths::Source;
+
+/// A session with one other peer.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) handle: SessionHandle,
+    pub(super) peer: PeerId,
+    pub(super) id: SessionId,
+    /// This side's index.
+    pub(super) index: Index,
+    /// The application asked for it, and knows it from the start.
+    asked: bool,
+    wish: Option<Transport>,
+    role: Role,
+    stage: Stage,
+    transport: Option<Transport>,
+    /// The binding that leads to the server.
+    slot: Option<Slot>,
+    association: Option<Association>,
+    channel: Option<ChannelId>,
+    relay_lane: Option<Lane>,
+    paths: Vec<Path>,
+    next_path: u16,
+    selected: Selection,
+    /// The path that the initiator selected before it was proved here.
+    select_later: Option<PathId>,
+    requests: Requests<Option<PathId>>,
+    answers: Answers,
+    attempt: Attempt,
+    candidates: Vec<Endpoint>,
+    remote_mapping: Mapping,
+    sender: Sender,
+    receiver: Receiver,
+    last_verdict: Verdict,
+}
+
+/// How far a session is. `spec/sessions.md`, "States".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Stage {
+    /// Initiator: the server has not introduced.
+    Asking,
+    /// Initiator: introduced, without keys.
+    Introduced,
+    /// Responder: keys, but message 1 may be a copy; nothing is told to the application.
+    Keyed,
+    /// Both sides proved their keys.
+    Established,
+    /// Over; what remains answers repeats.
+    Ended,
+}
+
+/// What carries data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Selection {
+    Nothing,
+    Relay,
+    Path(PathId),
+}
+
+/// A way for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Relay,
+    Path(usize),
+}
+
+impl Session {
+    pub(super) fn new(
+        core: &mut Core,
+        handle: SessionHandle,
+        peer: PeerId,
+        id: SessionId,
+        role: Role,
+        asked: bool,
+    ) -> Self {
+        let stage = if role.is_initiator() { Stage::Asking } else { Stage::Keyed };
+        Self {
+            handle,
+            peer,
+            id,
+            index: core.index(),
+            asked,
+            wish: None,
+            role,
+            stage,
+            transport: None,
+            slot: None,
+            association: None,
+            channel: None,
+            relay_lane: None,
+            paths: Vec::new(),
+            next_path: 0,
+            selected: Selection::Nothing,
+            select_later: None,
+            requests: Requests::new(),
+            answers: Answers::default(),
+            attempt: Attempt::Idle { number: 0 },
+            candidates: Vec::new(),
+            remote_mapping: Mapping::UNKNOWN,
+            sender: Sender::new(),
+            receiver: Receiver::default(),
+            last_verdict: Verdict::UNKNOWN,
+        }
+    }
+
+    pub(super) const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(super) const fn is_initiator(&self) -> bool {
+        self.role.is_initiator()
+    }
+
+    pub(super) const fn transport(&self) -> Option<Transport> {
+        self.transport
+    }
+
+    pub(super) const fn channel(&self) -> Option<ChannelId> {
+        self.channel
+    }
+
+    pub(super) const fn slot(&self) -> Option<Slot> {
+        self.slot
+    }
+
+    pub(super) fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    pub(super) fn selected(&self) -> Option<PathInfo> {
+        match self.selected {
+            Selection::Path(id) => self.paths.iter().find(|path| path.id == id).map(|path| self.info(path)),
+            Selection::Relay => Some(relay_info(self.transport)),
+            Selection::Nothing => None,
+        }
+    }
+
+    /// This session answers to the application's `connect`, too.
+    pub(super) const fn set_asked(&mut self) {
+        self.asked = true;
+    }
+
+    /// This session took the place of one that the application asked for: the same patience.
+    pub(super) fn keep_waiting(&self, core: &mut Core) {
+        core.timers.set(Timer::Expire(self.handle), core.now + ASK_PATIENCE);
+    }
+
+    /// Asks the server, or waits for the leg to come up.
+    pub(super) fn ask(&mut self, core: &mut Core, leg: &mut Leg, wish: Option<Transport>) {
+        self.wish = wish;
+        core.timers.set(Timer::Expire(self.handle), core.now + ASK_PATIENCE);
+        self.on_online(core, leg);
+    }
+
+    /// A binding came online, or may have been all along.
+    pub(super) fn on_online(&mut self, core: &mut Core, leg: &mut Leg) {
+        match self.stage {
+            Stage::Asking if !leg.is_asking(self.handle) => {
+                let allowed = self.wish.map_or(Transports(3), Transports::of).and(leg.online());
+                let Some(slot) = allowed.preferred().and_then(|transport| leg.slot_of(transport)) else {
+                    return;
+                };
+                if let Some(connect) = self.connect(core, leg, allowed) {
+                    self.slot = Some(slot);
+                    leg.request(core, slot, self.handle, connect);
+                }
+            }
+            Stage::Established if self.channel.is_none() => self.open_relay(core, leg),
+            Stage::Asking | Stage::Introduced | Stage::Keyed | Stage::Established | Stage::Ended => {}
+        }
+    }
+
+    /// The binding of this session is gone, and with it the server's memory of the channel.
+    pub(super) fn on_offline(&mut self, core: &mut Core, slot: Slot) {
+        if self.slot != Some(slot) {
+            return;
+        }
+        self.channel = None;
+        self.relay_lane = None;
+        if self.selected == Selection::Relay {
+            self.selected = Selection::Nothing;
+            core.event(PeerEvent::PathLost { session: self.handle, path: relay_info(self.transport) });
+            self.on_nothing_left(core);
+        }
+    }
+
+    /// The server opened a relay channel again.
+    pub(super) fn on_channel(&mut self, core: &mut Core, leg: &mut Leg, opened: RelayOpened) {
+        self.channel = Some(opened.channel);
+        self.relay_lane = self.association.as_mut().map(Association::lane);
+        if self.selected == Selection::Nothing {
+            self.select(core, leg, Selection::Relay);
+        }
+        core.timers.clear(Timer::Expire(self.handle));
+        self.propose(core, leg);
+    }
+
+    fn open_relay(&mut self, core: &mut Core, leg: &mut Leg) {
+        if core.config.relay == RelayPolicy::Never || leg.is_asking(self.handle) {
+            return;
+        }
+        let Some(transport) = self.transport else {
+            return;
+        };
+        let Some(slot) = leg.slot_of(transport) else {
+            return;
+        };
+        self.slot = Some(slot);
+        let open = RelayOpen { session: self.id, peer: self.peer, transport: Transports::of(transport) };
+        leg.request(core, slot, self.handle, Request::RelayOpen(open));
+    }
+
+    /// The server or the other peer refused.
+    pub(super) fn on_refused(&mut self, core: &mut Core, code: Refusal) -> bool {
+        match self.stage {
+            Stage::Asking | Stage::Introduced => {
+                self.end(core, CloseReason::Refused(code));
+                true
+            }
+            // A relay channel that was refused: the direct path goes on.
+            Stage::Keyed | Stage::Established | Stage::Ended => false,
+        }
+    }
+
+    /// The server did not answer.
+    pub(super) fn on_silent(&mut self, core: &mut Core) -> bool {
+        if self.stage == Stage::Asking {
+            self.end(core, CloseReason::ServerSilent);
+            return true;
+        }
+        false
+    }
+
+    /// Closes at the application's wish. `true` when nothing is left to do.
+    pub(super) fn close(&mut self, core: &mut Core, leg: &mut Leg) -> bool {
+        if self.stage == Stage::Established && self.way(FULL_MESSAGE).is_some() {
+            self.flush(core, leg);
+            self.request(core, leg, None, Request::Close(Close {}));
+            self.end(core, CloseReason::Local);
+            core.timers.set(Timer::Expire(self.handle), core.now + ENDED_LINGER);
+            return false;
+        }
+        self.end(core, CloseReason::Local);
+        true
+    }
+
+    /// Another session with the same peer took this one's place.
+    pub(super) fn supersede(&mut self, core: &mut Core) {
+        self.end(core, CloseReason::Superseded);
+    }
+
+    /// Tells the application, if it knows the session, and stops everything but answers to repeats.
+    fn end(&mut self, core: &mut Core, reason: CloseReason) {
+        if self.stage == Stage::Ended {
+            return;
+        }
+        if self.asked || self.stage == Stage::Established {
+            core.event(PeerEvent::Closed { session: self.handle, reason });
+        }
+        self.stage = Stage::Ended;
+        for timer in [Timer::Punch, Timer::Dial, Timer::Attempt, Timer::Check, Timer::Keepalive, Timer::Resend] {
+            core.timers.clear(timer(self.handle));
+        }
+    }
+
+    /// Frees everything that the session holds elsewhere.
+    pub(super) fn release(&mut self, core: &mut Core, leg: &mut Leg) {
+        self.stop_dials(core);
+        for path in core::mem::take(&mut self.paths) {
+            if let Link::Stream { stream, .. } = path.link {
+                core.close(stream, false);
+            }
+        }
+        leg.forget(self.handle);
+        for timer in TIMERS {
+            core.timers.clear(timer(self.handle));
+        }
+    }
+
+    /// A timer of this session fired. `true` when the session is to be forgotten.
+    pub(super) fn on_timer(&mut self, core: &mut Core, leg: &mut Leg, timer: Timer) -> bool {
+        match timer {
+            Timer::SessionRequests(_) => self.on_requests_due(core, leg),
+            Timer::Punch(_) => self.on_punch_due(core),
+            Timer::Dial(_) => self.on_dials_due(core),
+            Timer::Attempt(_) => return self.on_attempt_over(core, leg),
+            Timer::Check(_) => self.on_check_due(core),
+            Timer::Keepalive(_) => self.on_keepalive_due(core, leg),
+            Timer::Resend(_) => self.on_resend_due(core, leg),
+            Timer::Losers(_) => self.close_losers(core),
+            Timer::Expire(_) => return self.on_expired(core),
+            Timer::Binding(_)
+            | Timer::LegRequests
+            | Timer::Behaviour(_)
+            | Timer::Unreachable
+            | Timer::FirstFrame(_) => {}
+        }
+        false
+    }
+
+    fn on_expired(&mut self, core: &mut Core) -> bool {
+        match self.stage {
+            Stage::Ended | Stage::Keyed => {}
+            Stage::Asking => self.end(core, CloseReason::ServerSilent),
+            Stage::Introduced => self.end(core, CloseReason::NoPath(Verdict::PEER_SILENT)),
+            Stage::Established => self.end(core, CloseReason::Lost),
+        }
+        true
+    }
+
+    /// No path and no relay: the session ends unless something comes back.
+    fn on_nothing_left(&self, core: &mut Core) {
+        if self.stage == Stage::Established {
+            core.timers.set_earlier(Timer::Expire(self.handle), core.now + LOST_PATIENCE);
+        }
+    }
+
+    fn on_requests_due(&mut self, core: &mut Core, leg: &mut Leg) {
+        while let Some(due) = self.requests.due(core.now) {
+            if let Due::Repeat(id, request, path) = due {
+                self.send_request(core, leg, path, id, request);
+            }
+        }
+        self.schedule_requests(core);
+    }
+
+    fn request(&mut self, core: &mut Core, leg: &mut Leg, path: Option<PathId>, request: Request) {
+        if let Some(id) = self.requests.begin(core.now, request.clone(), path, false) {
+            self.send_request(core, leg, path, id, request);
+        } else {
+            core.note(Discard::OverLimit);
+        }
+        self.schedule_requests(core);
+    }
+
+    fn send_request(&mut self, core: &mut Core, leg: &mut Leg, path: Option<PathId>, id: u32, request: Request) {
+        let message = [Message::Request(id, request)];
+        match path.and_then(|id| self.paths.iter().position(|path| path.id == id)) {
+            Some(at) => self.send_on(core, at, &message),
+            None => self.send_best(core, leg, &message),
+        }
+    }
+
+    fn schedule_requests(&self, core: &mut Core) {
+        match self.requests.deadline() {
+            Some(at) => core.timers.set(Timer::SessionRequests(self.handle), at),
+            None => core.timers.clear(Timer::SessionRequests(self.handle)),
+        }
+    }
+
+    fn info(&self, path: &Path) -> PathInfo {
+        match path.link {
+            Link::Udp { remote, .. } | Link::Stream { remote, .. } => PathInfo {
+                kind: path.kind,
+                transport: self.transport.unwrap_or(Transport::Udp),
+                local: path.local.map_or(UNSPECIFIED, |address| Endpoint::new(address, path.local_port)),
+                mapped: path.mapped,
+                remote,
+            },
+            Link::Relay => relay_info(self.transport),
+        }
+    }
+}
+
+/// What a relayed path looks like to the application: neither end is of interest.
+fn relay_info(transport: Option<Transport>) -> PathInfo {
+    PathInfo {
+        kind: PathKind::Relayed,
+        transport: transport.unwrap_or(Transport::Udp),
+        local: UNSPECIFIED,
+        mapped: None,
+        remote: UNSPECIFIED,
+    }
+}
+
+const UNSPECIFIED: Endpoint = Endpoint::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+
+/// Every timer that a session may have set.
+const TIMERS: [fn(SessionHandle) -> Timer; 9] = [
+    Timer::SessionRequests,
+    Timer::Punch,
+    Timer::Dial,
+    Timer::Attempt,
+    Timer::Check,
+    Timer::Keepalive,
+    Timer::Resend,
+    Timer::Losers,
+    Timer::Expire,
+];
+
+/// How long a session waits for the server, which may be unreachable at first.
+const ASK_PATIENCE: Duration = Duration::from_secs(SERVER_UNREACHABLE.as_secs() * 4);
+/// How long an ended session answers repeats.
+const ENDED_LINGER: Duration = Duration::from_secs(3);
+/// How long a session without any path waits for one.
+const LOST_PATIENCE: Duration = Duration::from_secs(60);
+/// The length of a packet that every path must be able to carry.
+const FULL_MESSAGE: usize = 256;

@@ -1,0 +1,6 @@
+//! The integration tests of `proto`: one binary.
+
+mod crypto;
+mod describe;
+mod registries;
+mod vectors;

@@ -1,0 +1,311 @@
+//! `spec/registries/*.csv` and the code name the same numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pinhole_proto::constants as c;
+use pinhole_proto::key::{KeyError, PublicKey};
+use pinhole_proto::server::Limits;
+use pinhole_proto::wire::code::{Refusal, Verdict};
+use pinhole_proto::{Discard, Duration};
+
+const CONSTANTS: &str = include_str!("../../src/constants.rs");
+const CODES: &str = include_str!("../../src/wire/code.rs");
+const DISCARDS: &str = include_str!("../../src/discard.rs");
+
+/// Rows that no constant of `proto` has, because no engine of this repository comes near them or
+/// the driver keeps them.
+const NOT_IN_PROTO: [&str; 5] = ["CHANNEL_BUFFER", "DIAL_JITTER", "KEY_LIFETIME", "KEY_PACKETS", "RESET_SPREAD"];
+
+fn registry(name: &str) -> Vec<Vec<String>> {
+    let path = format!("{}/../spec/registries/{name}.csv", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut rows: Vec<Vec<String>> = text.lines().map(cells).collect();
+    let header = rows.remove(0);
+    for row in &rows {
+        assert_eq!(row.len(), header.len(), "{name}: {row:?}");
+    }
+    rows
+}
+
+/// The cells of one line; a quoted cell may hold commas.
+fn cells(line: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            c => cells.last_mut().unwrap().push(c),
+        }
+    }
+    cells
+}
+
+fn number(text: &str) -> u64 {
+    text.strip_prefix("0x")
+        .map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16))
+        .unwrap_or_else(|_| panic!("not a number: {text}"))
+}
+
+/// First and last value of a row.
+fn range(row: &[String]) -> (u64, u64) {
+    let (first, last) = row[0].split_once('-').unwrap_or((&row[0], &row[0]));
+    (number(first), number(last))
+}
+
+/// The named values of a registry.
+fn assigned(name: &str) -> BTreeMap<String, u64> {
+    registry(name).iter().filter(|row| row[2] == "assigned").map(|row| (row[1].clone(), number(&row[0]))).collect()
+}
+
+/// The constants in the block of `code.rs` that begins with `start`, by the name that `spell` makes.
+fn codes(start: &str, spell: fn(&str) -> String) -> BTreeMap<String, u64> {
+    let (_, block) = CODES.split_once(start).unwrap();
+    let (block, _) = block.split_once("\n}\n").unwrap();
+    block
+        .lines()
+        .filter_map(|line| {
+            let (name, value) = line.trim().strip_prefix("pub const ")?.split_once(": ")?;
+            let value = value.split_once(" = ")?.1.trim_end_matches(';');
+            let value = value.strip_prefix("Self(").map_or(value, |value| value.trim_end_matches(')'));
+            Some((spell(name), number(value)))
+        })
+        .collect()
+}
+
+fn camel(name: &str) -> String {
+    name.split('_').map(|word| word[..1].to_string() + &word[1..].to_lowercase()).collect()
+}
+
+fn kebab(name: &str) -> String {
+    name.replace('_', "-").to_lowercase()
+}
+
+#[test]
+fn every_code_is_in_its_registry_and_the_other_way_round() {
+    let mut packets = codes("pub mod packet {", camel);
+    assert_eq!(packets.remove("Grease"), Some(0x0f));
+    assert_eq!(packets, assigned("packets"));
+    let mut messages = codes("pub mod message {", camel);
+    assert_eq!(messages.remove("Ignorable"), Some(0x80));
+    assert_eq!(messages, assigned("messages"));
+    assert_eq!(codes("impl Refusal {", kebab), assigned("refusals"));
+    assert_eq!(codes("impl Verdict {", kebab), assigned("verdicts"));
+    assert_eq!(codes("impl Mapping {", kebab), assigned("mappings"));
+    assert_eq!(codes("impl Policy {", kebab), assigned("policies"));
+    assert_eq!(codes("impl Transports {", kebab), assigned("transports"));
+    assert_eq!(
+        assigned("extensions"),
+        BTreeMap::from([("Padding".into(), u64::from(pinhole_proto::wire::extension::PADDING))])
+    );
+    assert_eq!(
+        assigned("versions"),
+        BTreeMap::from([("invariant".into(), 0), (c::VERSION.to_string(), c::VERSION.into())])
+    );
+}
+
+#[test]
+fn the_names_of_codes_are_those_of_the_registries() {
+    for (name, value) in assigned("refusals") {
+        assert_eq!(Refusal(u8::try_from(value).unwrap()).name(), name);
+    }
+    for (name, value) in assigned("verdicts") {
+        assert_eq!(Verdict(u8::try_from(value).unwrap()).name(), name);
+    }
+}
+
+#[test]
+fn every_registry_says_something_about_every_value_once() {
+    for (name, first, last) in [
+        ("packets", 0x04, 0x0f),
+        ("versions", 0, 0xff),
+        ("messages", 0, 0xff),
+        ("extensions", 0, 0xffff),
+        ("refusals", 0, 0xff),
+        ("verdicts", 0, 0xff),
+        ("mappings", 0, 0xff),
+        ("policies", 0, 0xff),
+    ] {
+        let mut next = first;
+        for row in registry(name) {
+            let (from, to) = range(&row);
+            assert_eq!(from, next, "{name}: {row:?}");
+            assert!(from <= to, "{name}: {row:?}");
+            assert_eq!(
+                !row[1].is_empty(),
+                matches!(row[2].as_str(), "assigned") || row[1] == "Grease",
+                "{name}: {row:?}"
+            );
+            assert!(["assigned", "unassigned", "private", "grease"].contains(&row[2].as_str()), "{name}: {row:?}");
+            next = to + 1;
+        }
+        assert_eq!(next, last + 1, "{name}");
+    }
+}
+
+#[test]
+fn every_reference_is_a_chapter() {
+    for name in [
+        "packets",
+        "versions",
+        "messages",
+        "extensions",
+        "refusals",
+        "verdicts",
+        "mappings",
+        "policies",
+        "transports",
+        "weak-keys",
+        "limits",
+    ] {
+        for row in registry(name) {
+            let chapter = row.last().unwrap();
+            let path = format!("{}/../spec/{chapter}", env!("CARGO_MANIFEST_DIR"));
+            assert!(std::path::Path::new(&path).exists(), "{name}: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn weak_keys_are_those_that_are_refused() {
+    let weak = registry("weak-keys");
+    assert_eq!(weak.len(), 5);
+    for row in weak {
+        let octets: Vec<u8> =
+            (0..64).step_by(2).map(|at| u8::from_str_radix(&row[0][at..at + 2], 16).unwrap()).collect();
+        assert_eq!(PublicKey::new(octets.try_into().unwrap()), Err(KeyError::Weak), "{row:?}");
+    }
+}
+
+#[test]
+fn every_discard_is_in_its_registry_with_its_meaning() {
+    let (_, block) = DISCARDS.split_once("pub enum Discard {").unwrap();
+    let mut in_code = vec![];
+    let mut meaning = String::new();
+    for line in block.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            meaning = text.trim().trim_end_matches('.').to_string();
+        } else if let Some(name) = line.strip_suffix(',') {
+            let mut spelled = String::new();
+            for c in name.chars() {
+                if c.is_uppercase() && !spelled.is_empty() {
+                    spelled.push('-');
+                }
+                spelled.push(c.to_ascii_lowercase());
+            }
+            in_code.push(vec![spelled, meaning.clone()]);
+        }
+    }
+    assert_eq!(in_code, registry("discards"));
+    assert_eq!(serde_json::to_string(&Discard::StreamOutOfOrder).unwrap(), "\"stream-out-of-order\"");
+}
+
+#[test]
+fn limits_and_constants_are_the_same_numbers() {
+    let rows = registry("limits");
+    let names: BTreeSet<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names.len(), rows.len(), "no name twice");
+    let mut in_table = BTreeSet::new();
+    for (name, value) in limits() {
+        in_table.insert(name);
+        let row = rows.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("limits.csv lacks {name}"));
+        assert_eq!(row[1], value, "{name}");
+    }
+    for name in NOT_IN_PROTO {
+        assert!(in_table.insert(name), "{name} is in proto");
+    }
+    assert_eq!(names, in_table);
+    for line in CONSTANTS.lines() {
+        if let Some(rest) = line.strip_prefix("pub const ") {
+            let name = rest.split(':').next().unwrap();
+            assert!(names.contains(name), "limits.csv lacks {name}");
+        }
+    }
+}
+
+fn limits() -> Vec<(&'static str, String)> {
+    let ms = |duration: Duration| (duration.as_micros() / 1_000).to_string();
+    let n = |number: usize| number.to_string();
+    let l = Limits::default();
+    vec![
+        ("VERSION", c::VERSION.to_string()),
+        ("DEFAULT_PORT", c::DEFAULT_PORT.to_string()),
+        ("DEFAULT_ALTERNATE_PORT", c::DEFAULT_ALTERNATE_PORT.to_string()),
+        ("MAX_PACKET", n(c::MAX_PACKET)),
+        ("MAX_PEER_PACKET", n(c::MAX_PEER_PACKET)),
+        ("DISCOVER_SIZE", n(c::DISCOVER_SIZE)),
+        ("REGISTER_SIZE", n(c::REGISTER_SIZE)),
+        ("MAX_REGISTERED", n(c::MAX_REGISTERED)),
+        ("PUNCH_SIZE", n(c::PUNCH_SIZE)),
+        ("MAX_MESSAGE_1", n(c::MAX_MESSAGE_1)),
+        ("MAX_MESSAGE_2", n(c::MAX_MESSAGE_2)),
+        ("MAX_DATAGRAM", n(c::MAX_DATAGRAM)),
+        ("MAX_DATA", n(c::MAX_DATA)),
+        ("MAX_VERSIONS", n(c::MAX_VERSIONS)),
+        ("MAX_ALTERNATES", n(c::MAX_ALTERNATES)),
+        ("MAX_SERVER_KEYS", n(c::MAX_SERVER_KEYS)),
+        ("MAX_EXTENSIONS", n(c::MAX_EXTENSIONS)),
+        ("MAX_PRIVATE", n(c::MAX_PRIVATE)),
+        ("MAX_CANDIDATES", n(c::MAX_CANDIDATES)),
+        ("REGISTRATION_LIFETIME", ms(c::REGISTRATION_LIFETIME)),
+        ("REFRESH", ms(c::REFRESH)),
+        ("MIN_REFRESH", ms(c::MIN_REFRESH)),
+        ("MAX_REFRESH", ms(c::MAX_REFRESH)),
+        ("PENDING_LIFETIME", ms(c::PENDING_LIFETIME)),
+        ("MAX_PENDING_SOURCES", n(c::MAX_PENDING_SOURCES)),
+        ("MOVE_CHECK", ms(c::MOVE_CHECK)),
+        ("COOKIE_ROTATION", ms(c::COOKIE_ROTATION)),
+        ("RESETS_PER_SECOND", c::RESETS_PER_SECOND.to_string()),
+        ("INTRODUCTIONS_PER_SECOND", c::INTRODUCTIONS_PER_SECOND.to_string()),
+        ("INTRODUCTIONS_PER_PAIR", c::INTRODUCTIONS_PER_PAIR.to_string()),
+        ("MAX_BINDINGS", n(c::MAX_BINDINGS)),
+        ("REQUEST_RETRY", ms(c::REQUEST_RETRY)),
+        ("MAX_REQUEST_RETRIES", c::MAX_REQUEST_RETRIES.to_string()),
+        ("MAX_REQUESTS", n(c::MAX_REQUESTS)),
+        ("MAX_ANSWERS", n(c::MAX_ANSWERS)),
+        ("REPLAY_WINDOW", n(c::REPLAY_WINDOW)),
+        ("MAX_PATH_NUMBERS", n(c::MAX_PATH_NUMBERS)),
+        ("PUNCH_TIMES", c::PUNCH_TIMES.map(|at| at.to_string()).join(" ")),
+        ("ATTEMPT_TIMEOUT", ms(c::ATTEMPT_TIMEOUT)),
+        ("TCP_ATTEMPT_TIMEOUT", ms(c::TCP_ATTEMPT_TIMEOUT)),
+        ("MAX_ATTEMPTS", c::MAX_ATTEMPTS.to_string()),
+        ("MAX_MESSAGE_2_TRIES", c::MAX_MESSAGE_2_TRIES.to_string()),
+        ("MAX_EARLY_PUNCHES", n(c::MAX_EARLY_PUNCHES)),
+        ("EARLY_PUNCH_LIFETIME", ms(c::EARLY_PUNCH_LIFETIME)),
+        ("MAX_PROBES", c::MAX_PROBES.to_string()),
+        ("SEAL_OVERHEAD", c::SEAL_OVERHEAD.to_string()),
+        ("MAX_PROBE_OCTETS", c::MAX_PROBE_OCTETS.to_string()),
+        ("PROBE_PERIOD", ms(c::PROBE_PERIOD)),
+        ("MAX_PROBED", n(c::MAX_PROBED)),
+        ("HEARD_FACTOR", c::HEARD_FACTOR.to_string()),
+        ("MAX_HEARD_OCTETS", c::MAX_HEARD_OCTETS.to_string()),
+        ("MAX_PATHS", n(c::MAX_PATHS)),
+        ("KEEPALIVE", ms(c::KEEPALIVE)),
+        ("MAX_UNANSWERED", c::MAX_UNANSWERED.to_string()),
+        ("KEEPALIVE_RETRY", ms(c::KEEPALIVE_RETRY)),
+        ("CONSENT", ms(c::CONSENT)),
+        ("DIAL_RETRY_AFTER_RESET", ms(c::DIAL_RETRY_AFTER_RESET)),
+        ("DIAL_RETRY", ms(c::DIAL_RETRY)),
+        ("MAX_DIALS", c::MAX_DIALS.to_string()),
+        ("FIRST_FRAME", ms(c::FIRST_FRAME)),
+        ("MAX_UNPROVED_STREAMS", n(c::MAX_UNPROVED_STREAMS)),
+        ("LOSER_LINGER", ms(c::LOSER_LINGER)),
+        ("STREAM_WINDOW", n(c::STREAM_WINDOW)),
+        ("STREAM_RETRY", ms(c::STREAM_RETRY)),
+        ("MAX_SESSIONS", n(c::MAX_SESSIONS)),
+        ("CHANNEL_UNUSED", ms(c::CHANNEL_UNUSED)),
+        ("CHANNEL_USED", ms(c::CHANNEL_USED)),
+        ("REGISTER_RETRY", ms(c::REGISTER_RETRY)),
+        ("MAX_REGISTER_RETRY", ms(c::MAX_REGISTER_RETRY)),
+        ("SERVER_UNREACHABLE", ms(c::SERVER_UNREACHABLE)),
+        ("MAX_REGISTRATIONS", n(l.registrations)),
+        ("REGISTRATIONS_PER_SOURCE", n(l.registrations_per_source)),
+        ("REGISTERS_PER_SECOND", l.registers_per_second.to_string()),
+        ("MAX_PENDING", n(l.pending)),
+        ("MAX_CHANNELS", n(l.channels)),
+        ("CHANNELS_PER_PEER", n(l.channels_per_peer)),
+        ("MAX_STREAMS", n(l.streams)),
+        ("STREAMS_PER_SOURCE", n(l.streams_per_source)),
+        ("COOKIE_ABOVE", l.cookie_above.to_string()),
+    ]
+}
