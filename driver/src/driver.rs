@@ -6,8 +6,7 @@ use std::net::IpAddr;
 
 use nix::sys::epoll::EpollFlags;
 use pinhole_proto::{
-    CommandError, Discard, Duration, Engine, Input, Instant, Interface, Output, SocketId, StreamId,
-    StreamInput,
+    CommandError, Discard, Duration, Engine, Input, Instant, Interface, Output, SocketId, StreamId, StreamInput,
 };
 use serde::Serialize;
 
@@ -75,15 +74,12 @@ where
         let changes = if options.watch_interfaces {
             match Changes::new() {
                 Ok(changes) => {
-                    io.reactor
-                        .add(&changes, Token::Interfaces, EpollFlags::EPOLLIN)?;
+                    io.reactor.add(&changes, Token::Interfaces, EpollFlags::EPOLLIN)?;
                     Watch::Told(changes)
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the interfaces are polled");
-                    Watch::Poll {
-                        next: clock.now() + INTERFACE_POLL,
-                    }
+                    Watch::Poll { next: clock.now() + INTERFACE_POLL }
                 }
             }
         } else {
@@ -266,12 +262,7 @@ where
         }
     }
 
-    fn on_port(
-        &mut self,
-        socket: SocketId,
-        flags: EpollFlags,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn on_port(&mut self, socket: SocketId, flags: EpollFlags, on_event: &mut dyn FnMut(E::Event<'_>)) {
         if flags.contains(EpollFlags::EPOLLERR) {
             self.io.take_rejections(socket);
         }
@@ -310,12 +301,7 @@ where
         }
     }
 
-    fn on_stream(
-        &mut self,
-        stream: StreamId,
-        flags: EpollFlags,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn on_stream(&mut self, stream: StreamId, flags: EpollFlags, on_event: &mut dyn FnMut(E::Event<'_>)) {
         let now = self.clock.now();
         let buffer = self.inbox.buffer();
         let what = match self.io.on_stream(stream, flags, buffer, now) {
@@ -334,13 +320,7 @@ where
     E: Engine + 'static,
     for<'a> E::Event<'a>: Serialize,
 {
-    fn apply(
-        &mut self,
-        io: &mut Io,
-        now: Instant,
-        input: Input<'_>,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn apply(&mut self, io: &mut Io, now: Instant, input: Input<'_>, on_event: &mut dyn FnMut(E::Event<'_>)) {
         self.stirred = true;
         self.trace.input(now, &input);
         if let Err(discard) = self.engine.handle_input(now, input) {
@@ -352,13 +332,7 @@ where
 
     /// Carries out everything that the engine ordered; datagrams and writes are only gathered. The trace
     /// has a `wait` after an input and after other outputs only.
-    fn carry_out(
-        &mut self,
-        io: &mut Io,
-        now: Instant,
-        mut any: bool,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn carry_out(&mut self, io: &mut Io, now: Instant, mut any: bool, on_event: &mut dyn FnMut(E::Event<'_>)) {
         loop {
             let output = self.engine.poll_output();
             if any || !matches!(output, Output::Wait(_)) {
@@ -366,27 +340,14 @@ where
                 any = true;
             }
             match output {
-                Output::Open {
-                    socket,
-                    transport,
-                    family,
-                    port,
-                    share,
-                } => io.open(socket, transport, family, port, share),
+                Output::Open { socket, transport, family, port, share } => {
+                    io.open(socket, transport, family, port, share)
+                }
                 Output::Shut { socket } => io.shut(socket),
-                Output::Transmit {
-                    socket,
-                    local,
-                    remote,
-                    ttl,
-                    payload,
-                } => io.transmit(socket, local, remote, ttl, payload),
-                Output::Dial {
-                    stream,
-                    from,
-                    remote,
-                    ttl,
-                } => io.dial(stream, from, remote, ttl),
+                Output::Transmit { socket, local, remote, ttl, payload } => {
+                    io.transmit(socket, local, remote, ttl, payload)
+                }
+                Output::Dial { stream, from, remote, ttl } => io.dial(stream, from, remote, ttl),
                 Output::Write { stream, octets } => io.write(stream, octets),
                 Output::Read { stream, on } => io.read(stream, on),
                 Output::Close { stream, abort } => io.close(stream, abort, now),

@@ -24,11 +24,7 @@ fn echo_through(family: Family, server_address: &str) {
 
         node.order(Order::Transmit(S, None, to, None, b"punch".to_vec()));
         let answer = beside(&mut echo, node.until(datagram)).await;
-        assert_eq!(
-            answer,
-            (to, b"punch".to_vec()),
-            "it comes from where it was sent to"
-        );
+        assert_eq!(answer, (to, b"punch".to_vec()), "it comes from where it was sent to");
         let local = echo.take().into_iter().find_map(|heard| match heard {
             Heard::Datagram(_, local, ..) => Some(local),
             _ => None,

@@ -36,9 +36,7 @@ fn a_key_is_made_once_and_for_its_owner() {
 fn programs_that_start_at_once_have_one_key() {
     let path = folder("at-once").join("key");
     let keys: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| load_or_create(&path).unwrap()))
-            .collect();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load_or_create(&path).unwrap())).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     assert!(keys.iter().all(|key| *key == keys[0]));

@@ -76,23 +76,13 @@ fn the_interfaces_are_the_first_thing_heard() {
         let mut node = Node::at("127.0.0.3");
         node.open(0, Transport::Udp, Family::V4).await;
         let mut node = Node::at("127.0.0.3");
-        node.order(Order::Open(
-            SocketId(0),
-            Transport::Udp,
-            Family::V4,
-            0,
-            None,
-        ));
+        node.order(Order::Open(SocketId(0), Transport::Udp, Family::V4, 0, None));
         let first = node.until(|heard| Some(heard.clone())).await;
         let Heard::Interfaces(list) = first else {
             panic!("{first:?}");
         };
         let of_family: Vec<_> = list.iter().filter(|i| i.address.is_ipv4()).collect();
-        assert_eq!(
-            of_family.len(),
-            1,
-            "the bound address stands for its family"
-        );
+        assert_eq!(of_family.len(), 1, "the bound address stands for its family");
         assert_eq!(of_family[0].address.to_string(), "127.0.0.3");
 
         let mut anywhere = Node::new();

@@ -20,11 +20,7 @@ async fn pair() -> (Node, Endpoint, Node, Endpoint) {
 /// Dials B from A; answers the name of the stream at B.
 async fn connect(a: &mut Node, b: &mut Node, to: Endpoint, stream: StreamId) -> StreamId {
     a.order(Order::Dial(stream, S, to, None));
-    beside(
-        b,
-        a.until(|heard| matches!(heard, Heard::Connected(id, _) if *id == stream).then_some(())),
-    )
-    .await;
+    beside(b, a.until(|heard| matches!(heard, Heard::Connected(id, _) if *id == stream).then_some(()))).await;
     beside(
         a,
         b.until(|heard| match heard {
@@ -125,11 +121,7 @@ fn an_abort_reaches_a_side_that_does_not_read() {
         let accepted = connect(&mut a, &mut b, at_b, DIALLED).await;
         b.order(Order::Read(accepted, false));
         b.order(Order::Write(accepted, vec![0]));
-        beside(
-            &mut b,
-            a.until(|heard| matches!(heard, Heard::Received(..)).then_some(())),
-        )
-        .await;
+        beside(&mut b, a.until(|heard| matches!(heard, Heard::Received(..)).then_some(()))).await;
         a.order(Order::Close(DIALLED, true));
         let end = beside(&mut a, b.until(closed)).await;
         assert_eq!(end, (accepted, Some(NetError::Reset)));
@@ -157,10 +149,7 @@ fn an_end_in_order_comes_after_everything_written() {
         .await;
         assert_eq!(end, (accepted, None));
         assert!(received == octets, "all of it, in order");
-        a.driver
-            .finish(std::time::Duration::from_secs(5))
-            .await
-            .unwrap();
+        a.driver.finish(std::time::Duration::from_secs(5)).await.unwrap();
         assert_eq!(a.take(), [], "after Close nothing more is said");
     });
 }
@@ -194,18 +183,9 @@ fn a_side_that_does_not_read_stops_the_other_and_loses_nothing() {
             )
             .await;
         }
-        assert!(
-            writer.credit < TOTAL - MAX_UNWRITTEN,
-            "the kernel's buffers are full at {}",
-            writer.credit
-        );
+        assert!(writer.credit < TOTAL - MAX_UNWRITTEN, "the kernel's buffers are full at {}", writer.credit);
         let early = b.take().into_iter();
-        assert_eq!(
-            early
-                .filter(|heard| matches!(heard, Heard::Received(id, _) if *id == blocked))
-                .count(),
-            0
-        );
+        assert_eq!(early.filter(|heard| matches!(heard, Heard::Received(id, _) if *id == blocked)).count(), 0);
 
         b.order(Order::Read(blocked, true));
         let mut received = 0;
@@ -277,8 +257,7 @@ fn two_that_dial_each_other_at_once_have_one_connection() {
             run(async {
                 let mut node = Node::at(own);
                 node.order(Order::Open(S, Tcp, V4, port, None));
-                node.until(|heard| matches!(heard, Heard::Opened(..)).then_some(()))
-                    .await;
+                node.until(|heard| matches!(heard, Heard::Opened(..)).then_some(())).await;
                 let to = Endpoint::new(other.parse().unwrap(), port);
                 barrier.wait();
                 node.order(Order::Dial(DIALLED, S, to, None));
@@ -305,10 +284,7 @@ fn two_that_dial_each_other_at_once_have_one_connection() {
                 assert_eq!(greeting, other.as_bytes());
                 barrier.wait();
                 node.order(Order::Close(stream, true));
-                node.driver
-                    .finish(std::time::Duration::from_secs(1))
-                    .await
-                    .unwrap();
+                node.driver.finish(std::time::Duration::from_secs(1)).await.unwrap();
                 (met, dialled.flatten())
             })
         }
@@ -333,8 +309,5 @@ fn two_that_dial_each_other_at_once_have_one_connection() {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
-        .port()
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }

@@ -88,9 +88,7 @@ fn the_trace_has_every_input_and_output_in_order() {
             let (_, rest) = line.split_once(',').expect("t is the first field");
             lines.push(rest.replace(&port.to_string(), "PORT"));
         }
-        let beginning = lines
-            .iter()
-            .position(|line| line.starts_with(r#""out":{"open""#));
+        let beginning = lines.iter().position(|line| line.starts_with(r#""out":{"open""#));
         assert!(lines[0].starts_with(r#""in":{"interfaces":[{"address":""#));
         // What other addresses this machine has is not known here.
         lines.retain(|line| !line.starts_with(r#""out":{"event":{"Interfaces""#));
@@ -121,10 +119,7 @@ fn the_trace_has_every_input_and_output_in_order() {
 #[test]
 fn the_header_names_engine_and_seed() {
     let with = trace::header("peer", Some(&[0xab; 32]));
-    let expected = format!(
-        "{{\"trace\":\"pinhole/1\",\"engine\":\"peer\",\"seed\":\"{}\"}}\n",
-        "ab".repeat(32)
-    );
+    let expected = format!("{{\"trace\":\"pinhole/1\",\"engine\":\"peer\",\"seed\":\"{}\"}}\n", "ab".repeat(32));
     assert_eq!(with, expected);
     assert!(trace::header("server", None).contains(r#""seed":null"#));
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pinhole_driver::{Driver, Options};
 use pinhole_proto::{
-    Address, CommandError, Discard, Endpoint, Engine, Family, Input, Instant, Interface, NetError,
-    Output, SocketId, StreamId, StreamInput, Transport,
+    Address, CommandError, Discard, Endpoint, Engine, Family, Input, Instant, Interface, NetError, Output, SocketId,
+    StreamId, StreamInput, Transport,
 };
 use serde::Serialize;
 
@@ -67,28 +67,16 @@ impl Engine for Toy {
             Input::Opened { socket, local } => Heard::Opened(socket, local),
             Input::OpenFailed { socket, error } => Heard::OpenFailed(socket, error),
             Input::Datagram { payload: [], .. } => return Err(Discard::TooShort),
-            Input::Datagram {
-                socket,
-                local,
-                remote,
-                payload,
-            } => {
+            Input::Datagram { socket, local, remote, payload } => {
                 if self.echo {
                     let back = payload.to_vec();
-                    self.queue
-                        .push_back(Order::Transmit(socket, Some(local), remote, None, back));
+                    self.queue.push_back(Order::Transmit(socket, Some(local), remote, None, back));
                 }
                 Heard::Datagram(socket, local, remote, payload.to_vec())
             }
-            Input::Rejected {
-                socket,
-                remote,
-                error,
-            } => Heard::Rejected(socket, remote, error),
+            Input::Rejected { socket, remote, error } => Heard::Rejected(socket, remote, error),
             Input::Stream { stream, what } => match what {
-                StreamInput::Accepted { local, remote, .. } => {
-                    Heard::Accepted(stream, local, remote)
-                }
+                StreamInput::Accepted { local, remote, .. } => Heard::Accepted(stream, local, remote),
                 StreamInput::Connected { local } => Heard::Connected(stream, local),
                 StreamInput::Received(octets) => {
                     if self.echo {
@@ -118,39 +106,19 @@ impl Engine for Toy {
         match self.current.as_ref() {
             None | Some(Order::WakeAt(_) | Order::Echo) => Output::Wait(self.deadline),
             Some(Order::Tell(heard)) => Output::Event(heard),
-            Some(Order::Open(socket, transport, family, port, share)) => Output::Open {
-                socket: *socket,
-                transport: *transport,
-                family: *family,
-                port: *port,
-                share: *share,
-            },
+            Some(Order::Open(socket, transport, family, port, share)) => {
+                Output::Open { socket: *socket, transport: *transport, family: *family, port: *port, share: *share }
+            }
             Some(Order::Shut(socket)) => Output::Shut { socket: *socket },
-            Some(Order::Transmit(socket, local, remote, ttl, payload)) => Output::Transmit {
-                socket: *socket,
-                local: *local,
-                remote: *remote,
-                ttl: *ttl,
-                payload,
-            },
-            Some(Order::Dial(stream, from, remote, ttl)) => Output::Dial {
-                stream: *stream,
-                from: *from,
-                remote: *remote,
-                ttl: *ttl,
-            },
-            Some(Order::Write(stream, octets)) => Output::Write {
-                stream: *stream,
-                octets,
-            },
-            Some(Order::Read(stream, on)) => Output::Read {
-                stream: *stream,
-                on: *on,
-            },
-            Some(Order::Close(stream, abort)) => Output::Close {
-                stream: *stream,
-                abort: *abort,
-            },
+            Some(Order::Transmit(socket, local, remote, ttl, payload)) => {
+                Output::Transmit { socket: *socket, local: *local, remote: *remote, ttl: *ttl, payload }
+            }
+            Some(Order::Dial(stream, from, remote, ttl)) => {
+                Output::Dial { stream: *stream, from: *from, remote: *remote, ttl: *ttl }
+            }
+            Some(Order::Write(stream, octets)) => Output::Write { stream: *stream, octets },
+            Some(Order::Read(stream, on)) => Output::Read { stream: *stream, on: *on },
+            Some(Order::Close(stream, abort)) => Output::Close { stream: *stream, abort: *abort },
         }
     }
 }
@@ -167,17 +135,11 @@ impl Node {
     }
 
     pub(crate) fn at(address: &str) -> Self {
-        Self::with(Options {
-            bind: Some(address.parse().unwrap()),
-            ..Options::default()
-        })
+        Self::with(Options { bind: Some(address.parse().unwrap()), ..Options::default() })
     }
 
     pub(crate) fn with(options: Options) -> Self {
-        Self {
-            driver: Driver::new(Toy::default(), options).unwrap(),
-            heard: VecDeque::new(),
-        }
+        Self { driver: Driver::new(Toy::default(), options).unwrap(), heard: VecDeque::new() }
     }
 
     pub(crate) fn order(&mut self, order: Order) {
@@ -186,10 +148,7 @@ impl Node {
 
     pub(crate) async fn step(&mut self) {
         let heard = &mut self.heard;
-        self.driver
-            .step(&mut |event: &Heard| heard.push_back(event.clone()))
-            .await
-            .unwrap();
+        self.driver.step(&mut |event: &Heard| heard.push_back(event.clone())).await.unwrap();
     }
 
     /// Everything heard since the last question.
@@ -209,18 +168,11 @@ impl Node {
                 self.step().await;
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("it is heard in time")
+        tokio::time::timeout(PATIENCE, search).await.expect("it is heard in time")
     }
 
     /// Opens a port on the wildcard or the bound address and answers its local endpoint.
-    pub(crate) async fn open(
-        &mut self,
-        socket: u32,
-        transport: Transport,
-        family: Family,
-    ) -> Endpoint {
+    pub(crate) async fn open(&mut self, socket: u32, transport: Transport, family: Family) -> Endpoint {
         let socket = SocketId(socket);
         self.order(Order::Open(socket, transport, family, 0, None));
         self.until(|heard| match heard {
@@ -244,11 +196,7 @@ pub(crate) async fn beside<T>(other: &mut Node, future: impl Future<Output = T>)
 
 /// A current-thread runtime, as the binaries have.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
 pub(crate) fn loopback(port: u16) -> Endpoint {
