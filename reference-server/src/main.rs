@@ -23,6 +23,7 @@ mod report;
 mod serve;
 mod state;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -31,7 +32,8 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let options = options::Options::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(options.log_level()));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
