@@ -12,9 +12,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self {
-            origin: boot_time(),
-        }
+        Self { origin: boot_time() }
     }
 
     pub(crate) fn now(self) -> Instant {
@@ -29,9 +27,7 @@ impl Clock {
 }
 
 fn boot_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map(Duration::from)
-        .expect("Linux has CLOCK_BOOTTIME since 2.6.39")
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).expect("Linux has CLOCK_BOOTTIME since 2.6.39")
 }
 
 /// A century, in microseconds: what is later than that is not waited for exactly.

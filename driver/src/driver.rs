@@ -6,8 +6,7 @@ use std::net::IpAddr;
 
 use nix::sys::epoll::EpollFlags;
 use pinhole_proto::{
-    CommandError, Discard, Duration, Engine, Input, Instant, Interface, Output, SocketId, StreamId,
-    StreamInput,
+    CommandError, Discard, Duration, Engine, Input, Instant, Interface, Output, SocketId, StreamId, StreamInput,
 };
 use serde::Serialize;
 
@@ -48,6 +47,8 @@ struct Core<E> {
     trace: Trace,
     deadline: Option<Instant>,
     discards: BTreeMap<Discard, u64>,
+    /// Whether it had an input or told an event in this step.
+    stirred: bool,
 }
 
 /// How changes of the interfaces are noticed.
@@ -73,15 +74,12 @@ where
         let changes = if options.watch_interfaces {
             match Changes::new() {
                 Ok(changes) => {
-                    io.reactor
-                        .add(&changes, Token::Interfaces, EpollFlags::EPOLLIN)?;
+                    io.reactor.add(&changes, Token::Interfaces, EpollFlags::EPOLLIN)?;
                     Watch::Told(changes)
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the interfaces are polled");
-                    Watch::Poll {
-                        next: clock.now() + INTERFACE_POLL,
-                    }
+                    Watch::Poll { next: clock.now() + INTERFACE_POLL }
                 }
             }
         } else {
@@ -93,6 +91,7 @@ where
                 trace: Trace::new(options.trace),
                 deadline: None,
                 discards: BTreeMap::new(),
+                stirred: false,
             },
             io,
             inbox: Inbox::new(),
@@ -124,21 +123,25 @@ where
     }
 
     /// Carries out what the engine ordered, waits for an input or a deadline, applies it, and carries out
-    /// what follows. `on_event` hears each event, in order.
+    /// what follows. `on_event` hears each event, in order. Where carrying out gives an input or an event
+    /// already, as opening a port does, there is no wait, so that the caller can react.
     ///
     /// Cancel-safe: dropped while it waits, it has taken nothing from any socket.
     ///
     /// # Errors
     /// The system refuses to wait. Failures of single sockets are inputs of the engine instead.
     pub async fn step(&mut self, on_event: &mut dyn FnMut(E::Event<'_>)) -> io::Result<()> {
+        tokio::task::consume_budget().await;
+        self.core.stirred = false;
         if self.interfaces.is_none() {
             self.look_at_interfaces(on_event);
         }
         self.settle(on_event);
         if self.is_due() {
-            tokio::task::consume_budget().await;
             self.on_time(on_event);
             self.settle(on_event);
+        }
+        if self.core.stirred {
             return Ok(());
         }
         self.core.trace.flush();
@@ -196,7 +199,7 @@ where
     /// Carries out orders, and applies what they answer at once, until nothing is left.
     fn settle(&mut self, on_event: &mut dyn FnMut(E::Event<'_>)) {
         let now = self.clock.now();
-        self.core.carry_out(&mut self.io, now, on_event);
+        self.core.carry_out(&mut self.io, now, false, on_event);
         self.io.flush();
         for _ in 0..MAX_ROUNDS {
             if self.io.feedback.is_empty() {
@@ -259,12 +262,7 @@ where
         }
     }
 
-    fn on_port(
-        &mut self,
-        socket: SocketId,
-        flags: EpollFlags,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn on_port(&mut self, socket: SocketId, flags: EpollFlags, on_event: &mut dyn FnMut(E::Event<'_>)) {
         if flags.contains(EpollFlags::EPOLLERR) {
             self.io.take_rejections(socket);
         }
@@ -303,12 +301,7 @@ where
         }
     }
 
-    fn on_stream(
-        &mut self,
-        stream: StreamId,
-        flags: EpollFlags,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn on_stream(&mut self, stream: StreamId, flags: EpollFlags, on_event: &mut dyn FnMut(E::Event<'_>)) {
         let now = self.clock.now();
         let buffer = self.inbox.buffer();
         let what = match self.io.on_stream(stream, flags, buffer, now) {
@@ -327,52 +320,41 @@ where
     E: Engine + 'static,
     for<'a> E::Event<'a>: Serialize,
 {
-    fn apply(
-        &mut self,
-        io: &mut Io,
-        now: Instant,
-        input: Input<'_>,
-        on_event: &mut dyn FnMut(E::Event<'_>),
-    ) {
+    fn apply(&mut self, io: &mut Io, now: Instant, input: Input<'_>, on_event: &mut dyn FnMut(E::Event<'_>)) {
+        self.stirred = true;
         self.trace.input(now, &input);
         if let Err(discard) = self.engine.handle_input(now, input) {
             self.trace.discard(now, discard);
             *self.discards.entry(discard).or_default() += 1;
         }
-        self.carry_out(io, now, on_event);
+        self.carry_out(io, now, true, on_event);
     }
 
-    /// Carries out everything that the engine ordered; datagrams and writes are only gathered.
-    fn carry_out(&mut self, io: &mut Io, now: Instant, on_event: &mut dyn FnMut(E::Event<'_>)) {
+    /// Carries out everything that the engine ordered; datagrams and writes are only gathered. The trace
+    /// has a `wait` after an input and after other outputs only.
+    fn carry_out(&mut self, io: &mut Io, now: Instant, mut any: bool, on_event: &mut dyn FnMut(E::Event<'_>)) {
         loop {
             let output = self.engine.poll_output();
-            self.trace.output(now, &output);
+            if any || !matches!(output, Output::Wait(_)) {
+                self.trace.output(now, &output);
+                any = true;
+            }
             match output {
-                Output::Open {
-                    socket,
-                    transport,
-                    family,
-                    port,
-                    share,
-                } => io.open(socket, transport, family, port, share),
+                Output::Open { socket, transport, family, port, share } => {
+                    io.open(socket, transport, family, port, share)
+                }
                 Output::Shut { socket } => io.shut(socket),
-                Output::Transmit {
-                    socket,
-                    local,
-                    remote,
-                    ttl,
-                    payload,
-                } => io.transmit(socket, local, remote, ttl, payload),
-                Output::Dial {
-                    stream,
-                    from,
-                    remote,
-                    ttl,
-                } => io.dial(stream, from, remote, ttl),
+                Output::Transmit { socket, local, remote, ttl, payload } => {
+                    io.transmit(socket, local, remote, ttl, payload)
+                }
+                Output::Dial { stream, from, remote, ttl } => io.dial(stream, from, remote, ttl),
                 Output::Write { stream, octets } => io.write(stream, octets),
                 Output::Read { stream, on } => io.read(stream, on),
                 Output::Close { stream, abort } => io.close(stream, abort, now),
-                Output::Event(event) => on_event(event),
+                Output::Event(event) => {
+                    self.stirred = true;
+                    on_event(event);
+                }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     return;

@@ -10,9 +10,7 @@ pub(crate) fn net_error(errno: i32) -> NetError {
     match Errno::from_raw(errno) {
         Errno::EADDRINUSE => NetError::AddressInUse,
         Errno::EADDRNOTAVAIL => NetError::AddressNotAvailable,
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN => {
-            NetError::Unreachable
-        }
+        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN => NetError::Unreachable,
         Errno::EACCES | Errno::EPERM => NetError::NotPermitted,
         Errno::ECONNREFUSED => NetError::Refused,
         Errno::ECONNRESET | Errno::ECONNABORTED | Errno::EPIPE => NetError::Reset,

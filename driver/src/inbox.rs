@@ -7,9 +7,7 @@ use std::os::fd::RawFd;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, recvmsg,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, recvmsg};
 use pinhole_proto::{Address, Endpoint, Family, NetError};
 
 use crate::error::net_error;
@@ -61,22 +59,15 @@ impl Inbox {
             Family::V6 => &mut self.v6,
         };
         let mut rest = self.buffer.chunks_exact_mut(SLOT);
-        let mut slices: [[IoSliceMut<'_>; 1]; BATCH] = std::array::from_fn(|_| {
-            [IoSliceMut::new(
-                rest.next().expect("the buffer has a slot for each"),
-            )]
-        });
+        let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(rest.next().expect("the buffer has a slot for each"))]);
         let flags = MsgFlags::MSG_DONTWAIT;
         let mut count = 0;
         for message in recvmmsg(socket, headers, slices.iter_mut(), flags, None)? {
             count += 1;
             let payload = message.iovs().next().unwrap_or_default();
             if let Some(remote) = sender(&message) {
-                each(Received {
-                    local: destination(&message).unwrap_or_else(|| unspecified(family)),
-                    remote,
-                    payload,
-                });
+                each(Received { local: destination(&message).unwrap_or_else(|| unspecified(family)), remote, payload });
             }
         }
         Ok(count)
@@ -91,22 +82,17 @@ pub(crate) fn take_rejection(socket: RawFd) -> Option<(Endpoint, NetError)> {
     loop {
         let mut slices = [IoSliceMut::new(&mut octets)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        let message =
-            match recvmsg::<SockaddrStorage>(socket, &mut slices, Some(&mut control), flags) {
-                Ok(message) => message,
-                Err(Errno::EINTR) => continue,
-                Err(_) => return None,
-            };
+        let message = match recvmsg::<SockaddrStorage>(socket, &mut slices, Some(&mut control), flags) {
+            Ok(message) => message,
+            Err(Errno::EINTR) => continue,
+            Err(_) => return None,
+        };
         let Some(remote) = sender(&message) else {
             continue;
         };
         for control in message.cmsgs().into_iter().flatten() {
-            if let ControlMessageOwned::Ipv4RecvErr(error, _)
-            | ControlMessageOwned::Ipv6RecvErr(error, _) = control
-                && matches!(
-                    error.ee_origin,
-                    libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
-                )
+            if let ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) = control
+                && matches!(error.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6)
             {
                 let errno = i32::try_from(error.ee_errno).unwrap_or_default();
                 return Some((remote, net_error(errno)));
@@ -117,9 +103,7 @@ pub(crate) fn take_rejection(socket: RawFd) -> Option<(Endpoint, NetError)> {
 
 fn sender(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Endpoint> {
     let address = message.address.as_ref()?;
-    let v4 = address
-        .as_sockaddr_in()
-        .map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
     let v6 = || {
         let v6 = address.as_sockaddr_in6()?;
         Some(SocketAddr::from((v6.ip(), v6.port())))
@@ -129,12 +113,10 @@ fn sender(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Endpoint> {
 
 fn destination(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Address> {
     message.cmsgs().ok()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(IpAddr::V4(Ipv4Addr::from(
-            u32::from_be(info.ipi_spec_dst.s_addr),
-        ))),
-        ControlMessageOwned::Ipv6PacketInfo(info) => {
-            Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)))
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr))))
         }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
         _ => None,
     })
 }

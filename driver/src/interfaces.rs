@@ -8,8 +8,7 @@ use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage, bind,
-    recv, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, recv, socket,
 };
 use pinhole_proto::{Endpoint, Interface};
 
@@ -26,10 +25,7 @@ pub(crate) fn list(only: Option<IpAddr>) -> io::Result<Vec<Interface>> {
             Some(only) if only.is_ipv4() == address.is_ipv4() => address == only,
             _ => usable(address),
         };
-        let interface = Interface {
-            address,
-            prefix: prefix(mask),
-        };
+        let interface = Interface { address, prefix: prefix(mask) };
         if wanted && entry.flags.contains(InterfaceFlags::IFF_UP) && !found.contains(&interface) {
             found.push(interface);
         }
@@ -39,10 +35,7 @@ pub(crate) fn list(only: Option<IpAddr>) -> io::Result<Vec<Interface>> {
         && found.iter().all(|interface| interface.address != only)
     {
         let prefix = if only.is_ipv4() { 32 } else { 128 };
-        found.push(Interface {
-            address: only,
-            prefix,
-        });
+        found.push(Interface { address: only, prefix });
     }
     Ok(found)
 }

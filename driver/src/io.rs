@@ -7,8 +7,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 
 use nix::sys::epoll::EpollFlags;
 use pinhole_proto::{
-    Address, Duration, Endpoint, Family, Input, Instant, NetError, SocketId, StreamId, StreamInput,
-    Transport,
+    Address, Duration, Endpoint, Family, Input, Instant, NetError, SocketId, StreamId, StreamInput, Transport,
 };
 
 use crate::clock::Clock;
@@ -84,9 +83,9 @@ impl Io {
         self.ports.remove(&socket);
         self.feedback.retain(|input| {
             let about = match *input {
-                Input::Opened { socket, .. }
-                | Input::OpenFailed { socket, .. }
-                | Input::Rejected { socket, .. } => Some(socket),
+                Input::Opened { socket, .. } | Input::OpenFailed { socket, .. } | Input::Rejected { socket, .. } => {
+                    Some(socket)
+                }
                 _ => None,
             };
             about != Some(socket)
@@ -118,20 +117,12 @@ impl Io {
         self.outbound.push(origin, remote, payload);
     }
 
-    pub(crate) fn dial(
-        &mut self,
-        stream: StreamId,
-        from: SocketId,
-        remote: Endpoint,
-        ttl: Option<u8>,
-    ) {
+    pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8>) {
         let dialled = match self.ports.get(&from) {
             Some(port) => {
                 let address = source(remote.family(), self.bind);
                 let local = SocketAddr::new(address, port.local.port());
-                self.streams
-                    .dial(&self.reactor, stream, local, remote, ttl)
-                    .map_err(|error| of_io(&error))
+                self.streams.dial(&self.reactor, stream, local, remote, ttl).map_err(|error| of_io(&error))
             }
             None => Err(NetError::Other),
         };
@@ -150,9 +141,7 @@ impl Io {
 
     pub(crate) fn close(&mut self, stream: StreamId, abort: bool, now: Instant) {
         self.streams.close(stream, abort, now);
-        self.feedback.retain(
-            |input| !matches!(input, Input::Stream { stream: about, .. } if *about == stream),
-        );
+        self.feedback.retain(|input| !matches!(input, Input::Stream { stream: about, .. } if *about == stream));
     }
 
     /// Sends and writes what was gathered.
@@ -176,11 +165,7 @@ impl Io {
             let Some((remote, error)) = take_rejection(fd) else {
                 break;
             };
-            self.feedback.push_back(Input::Rejected {
-                socket,
-                remote,
-                error,
-            });
+            self.feedback.push_back(Input::Rejected { socket, remote, error });
         }
         // What the queue had no room for is still pending, and would keep the socket ready.
         if let Some(port) = self.ports.get(&socket) {
@@ -198,20 +183,14 @@ impl Io {
             Accept::Stream(connection, remote) => {
                 let accepted = self.streams.accept(&self.reactor, connection.into());
                 let (stream, local) = accepted.ok()?;
-                let what = StreamInput::Accepted {
-                    socket,
-                    local,
-                    remote,
-                };
+                let what = StreamInput::Accepted { socket, local, remote };
                 Some(Input::Stream { stream, what })
             }
             Accept::Nobody => None,
             Accept::NoRoom(error) => {
                 tracing::warn!(%error, "no stream is accepted for a while");
                 let token = Token::Port(socket);
-                let _ = self
-                    .reactor
-                    .modify(&port.socket, token, EpollFlags::empty());
+                let _ = self.reactor.modify(&port.socket, token, EpollFlags::empty());
                 let (_, listeners) = self.resting.get_or_insert_with(|| (now + REST, Vec::new()));
                 listeners.push(socket);
                 None
@@ -220,15 +199,8 @@ impl Io {
     }
 
     /// Looks at a stream that is ready. Reads into `buffer`.
-    pub(crate) fn on_stream(
-        &mut self,
-        stream: StreamId,
-        flags: EpollFlags,
-        buffer: &mut [u8],
-        now: Instant,
-    ) -> Ready {
-        self.streams
-            .on_ready(&self.reactor, stream, flags, buffer, now)
+    pub(crate) fn on_stream(&mut self, stream: StreamId, flags: EpollFlags, buffer: &mut [u8], now: Instant) -> Ready {
+        self.streams.on_ready(&self.reactor, stream, flags, buffer, now)
     }
 
     /// Does what is due.
@@ -238,9 +210,7 @@ impl Io {
             for socket in listeners {
                 if let Some(port) = self.ports.get(&socket) {
                     let token = Token::Port(socket);
-                    let _ = self
-                        .reactor
-                        .modify(&port.socket, token, EpollFlags::EPOLLIN);
+                    let _ = self.reactor.modify(&port.socket, token, EpollFlags::EPOLLIN);
                 }
             }
         }
@@ -273,11 +243,7 @@ impl Io {
         let fd = self.ports.get(&socket).map(|port| port.socket.as_raw_fd());
         let feedback = &mut self.feedback;
         self.outbound.flush(fd, |remote, error| {
-            feedback.push_back(Input::Rejected {
-                socket,
-                remote,
-                error,
-            });
+            feedback.push_back(Input::Rejected { socket, remote, error });
         });
     }
 

@@ -49,10 +49,7 @@ pub fn load_or_create(path: impl AsRef<Path>) -> Result<[u8; 32], KeyFileError> 
     match create(path) {
         Ok(secret) => Ok(secret),
         Err(source) if source.kind() == io::ErrorKind::AlreadyExists => load(path),
-        Err(source) => Err(KeyFileError::Create {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(KeyFileError::Create { path: path.to_owned(), source }),
     }
 }
 
@@ -64,23 +61,16 @@ fn load(path: &Path) -> Result<[u8; 32], KeyFileError> {
         file.take(MAX_FILE).read_to_string(&mut text)?;
         Ok((text, mode))
     };
-    let malformed = || KeyFileError::Malformed {
-        path: path.to_owned(),
-    };
+    let malformed = || KeyFileError::Malformed { path: path.to_owned() };
     let (text, mode) = read().map_err(|source| match source.kind() {
         io::ErrorKind::InvalidData => malformed(),
-        _ => KeyFileError::Read {
-            path: path.to_owned(),
-            source,
-        },
+        _ => KeyFileError::Read { path: path.to_owned(), source },
     })?;
     if mode & 0o077 != 0 {
         tracing::warn!(path = %path.display(), "others may read this key file: chmod 600 it");
     }
     let octets = base32().decode(text.trim_end().as_bytes()).ok();
-    octets
-        .and_then(|octets| octets.try_into().ok())
-        .ok_or_else(malformed)
+    octets.and_then(|octets| octets.try_into().ok()).ok_or_else(malformed)
 }
 
 fn create(path: &Path) -> io::Result<[u8; 32]> {
@@ -88,15 +78,9 @@ fn create(path: &Path) -> io::Result<[u8; 32]> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let secret = crate::seed();
-    let draft = folder.join(format!(
-        ".key-{}",
-        data_encoding::HEXLOWER.encode(&crate::seed()[..8])
-    ));
+    let draft = folder.join(format!(".key-{}", data_encoding::HEXLOWER.encode(&crate::seed()[..8])));
     let result = write_draft(&draft, &secret).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     result.and(removed).map(|()| secret)
@@ -112,12 +96,8 @@ fn write_draft(draft: &Path, secret: &[u8; 32]) -> io::Result<()> {
 
 fn base32() -> data_encoding::Encoding {
     let mut specification = data_encoding::Specification::new();
-    specification
-        .symbols
-        .push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification
-        .encoding()
-        .expect("the alphabet has 32 distinct symbols")
+    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification.encoding().expect("the alphabet has 32 distinct symbols")
 }
 
 /// More than a key file has, so that a wrong file is not read to its end.

@@ -9,8 +9,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, sendmmsg,
-    sendmsg,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, sendmmsg, sendmsg,
 };
 use pinhole_proto::{Address, Endpoint, NetError, SocketId};
 
@@ -88,11 +87,7 @@ impl Outbound {
 
     /// Sends the batch through `socket`, or drops it where there is none. What the system rejects at once
     /// is told to `rejected`.
-    pub(crate) fn flush(
-        &mut self,
-        socket: Option<RawFd>,
-        mut rejected: impl FnMut(Endpoint, NetError),
-    ) {
+    pub(crate) fn flush(&mut self, socket: Option<RawFd>, mut rejected: impl FnMut(Endpoint, NetError)) {
         let (Some(origin), Some(socket)) = (self.origin.take(), socket) else {
             self.unsent += self.ranges.len() as u64;
             self.clear();
@@ -109,14 +104,7 @@ impl Outbound {
             let told = |to: SockaddrIn, error| {
                 rejected(SocketAddr::from((to.ip(), to.port())).into(), error);
             };
-            self.v4.send(
-                socket,
-                count,
-                payloads,
-                &controls,
-                origin.ttl.is_some(),
-                told,
-            )
+            self.v4.send(socket, count, payloads, &controls, origin.ttl.is_some(), told)
         } else {
             let source = origin.local.and_then(source_v6);
             let source = source.as_ref().map(ControlMessage::Ipv6PacketInfo);
@@ -126,14 +114,7 @@ impl Outbound {
             let told = |to: SockaddrIn6, error| {
                 rejected(SocketAddr::from((to.ip(), to.port())).into(), error);
             };
-            self.v6.send(
-                socket,
-                count,
-                payloads,
-                &controls,
-                origin.ttl.is_some(),
-                told,
-            )
+            self.v6.send(socket, count, payloads, &controls, origin.ttl.is_some(), told)
         };
         self.clear();
     }
@@ -212,11 +193,7 @@ impl<S: SockaddrLike + Copy> Lane<S> {
         let mut next = range.clone();
         let slices: [[IoSlice<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [next.next().map_or(IoSlice::new(&[]), payload)]);
-        let headers = if controls.is_empty() {
-            &mut self.plain
-        } else {
-            &mut self.sourced
-        };
+        let headers = if controls.is_empty() { &mut self.plain } else { &mut self.sourced };
         let slices = slices[..length].iter();
         let remotes = &self.remotes[range];
         let flags = MsgFlags::MSG_DONTWAIT;
@@ -228,19 +205,12 @@ fn source_v4(local: Address) -> Option<libc::in_pktinfo> {
     let Address::V4(v4) = local else { return None };
     Some(libc::in_pktinfo {
         ipi_ifindex: 0,
-        ipi_spec_dst: libc::in_addr {
-            s_addr: u32::from(v4).to_be(),
-        },
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from(v4).to_be() },
         ipi_addr: libc::in_addr { s_addr: 0 },
     })
 }
 
 fn source_v6(local: Address) -> Option<libc::in6_pktinfo> {
     let Address::V6(v6) = local else { return None };
-    Some(libc::in6_pktinfo {
-        ipi6_addr: libc::in6_addr {
-            s6_addr: v6.octets(),
-        },
-        ipi6_ifindex: 0,
-    })
+    Some(libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: v6.octets() }, ipi6_ifindex: 0 })
 }

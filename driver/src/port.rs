@@ -29,16 +29,8 @@ impl Port {
             Transport::Udp => datagrams(at)?,
             Transport::Tcp => listener(at)?,
         };
-        let local = socket
-            .local_addr()?
-            .as_socket()
-            .ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self {
-            transport,
-            family,
-            local,
-            socket,
-        })
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { transport, family, local, socket })
     }
 }
 

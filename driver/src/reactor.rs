@@ -32,20 +32,13 @@ pub(crate) struct Reactor {
 impl Reactor {
     pub(crate) fn new() -> io::Result<Self> {
         let set = Set(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
-        let timer = TimerFd::new(
-            ClockId::CLOCK_BOOTTIME,
-            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
-        )?;
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         #[expect(
             deprecated,
             reason = "its successor is unsafe; what it asks for holds, `Set` has one descriptor for life"
         )]
         let set = AsyncFd::with_interest(set, Interest::READABLE)?;
-        let reactor = Self {
-            set,
-            timer,
-            armed: None,
-        };
+        let reactor = Self { set, timer, armed: None };
         reactor.add(&reactor.timer, Token::Timer, EpollFlags::EPOLLIN)?;
         Ok(reactor)
     }
@@ -56,12 +49,7 @@ impl Reactor {
         Ok(self.set.get_ref().0.add(member, event)?)
     }
 
-    pub(crate) fn modify(
-        &self,
-        member: impl AsFd,
-        token: Token,
-        flags: EpollFlags,
-    ) -> io::Result<()> {
+    pub(crate) fn modify(&self, member: impl AsFd, token: Token, flags: EpollFlags) -> io::Result<()> {
         let mut event = EpollEvent::new(flags, token.pack());
         Ok(self.set.get_ref().0.modify(member, &mut event)?)
     }
@@ -107,11 +95,7 @@ fn poll_set(set: &Epoll, events: &mut Vec<(Token, EpollFlags)>) -> io::Result<()
         Err(nix::errno::Errno::EINTR) => 0,
         Err(error) => return Err(error.into()),
     };
-    events.extend(
-        raw[..count]
-            .iter()
-            .map(|event| (Token::unpack(event.data()), event.events())),
-    );
+    events.extend(raw[..count].iter().map(|event| (Token::unpack(event.data()), event.events())));
     Ok(())
 }
 

@@ -13,10 +13,7 @@ pub async fn resolve(url: &ServerUrl) -> io::Result<Vec<Endpoint>> {
     let mut found: Vec<Endpoint> = Vec::new();
     for address in tokio::net::lookup_host((url.host.as_str(), url.port)).await? {
         let endpoint = Endpoint::from(address);
-        if found
-            .iter()
-            .all(|known| known.family() != endpoint.family())
-        {
+        if found.iter().all(|known| known.family() != endpoint.family()) {
             found.push(endpoint);
         }
     }

@@ -29,11 +29,7 @@ enum State {
     /// The engine uses it.
     Open { reading: bool },
     /// The engine has forgotten it; the rest is written out and the other side's end awaited.
-    Closing {
-        said_goodbye: bool,
-        heard_goodbye: bool,
-        drained: usize,
-    },
+    Closing { said_goodbye: bool, heard_goodbye: bool, drained: usize },
 }
 
 /// What became of a stream that was ready.
@@ -92,11 +88,7 @@ impl Stream {
         if heard_goodbye && self.unsent.is_empty() {
             return false;
         }
-        self.state = State::Closing {
-            said_goodbye: false,
-            heard_goodbye,
-            drained: 0,
-        };
+        self.state = State::Closing { said_goodbye: false, heard_goodbye, drained: 0 };
         true
     }
 
@@ -170,18 +162,12 @@ impl Stream {
                 match (self.broken, error) {
                     (Some(error), _) => Ready::Closed(Some(error)),
                     (None, Some(error)) => Ready::Closed(Some(of_io(&error))),
-                    (None, None) if flags.contains(EpollFlags::EPOLLHUP) => {
-                        Ready::Closed(Some(NetError::Reset))
-                    }
+                    (None, None) if flags.contains(EpollFlags::EPOLLHUP) => Ready::Closed(Some(NetError::Reset)),
                     (None, None) => Ready::Nothing,
                 }
             }
             State::Open { .. } => Ready::Nothing,
-            State::Closing {
-                heard_goodbye,
-                drained,
-                ..
-            } => {
+            State::Closing { heard_goodbye, drained, .. } => {
                 if trouble || flags.contains(EpollFlags::EPOLLIN) {
                     match (&self.socket).read(buffer) {
                         Ok(0) => *heard_goodbye = true,
@@ -194,24 +180,13 @@ impl Stream {
                         return Ready::Done;
                     }
                 }
-                if self.go_on_closing() {
-                    Ready::Nothing
-                } else {
-                    Ready::Done
-                }
+                if self.go_on_closing() { Ready::Nothing } else { Ready::Done }
             }
         }
     }
 
     fn new(socket: TcpStream, state: State) -> Self {
-        Self {
-            socket,
-            state,
-            unsent: Vec::new(),
-            taken: 0,
-            broken: None,
-            interest: EpollFlags::empty(),
-        }
+        Self { socket, state, unsent: Vec::new(), taken: 0, broken: None, interest: EpollFlags::empty() }
     }
 
     fn on_connected(&mut self, ttl: Option<u32>) -> Ready {
@@ -237,12 +212,7 @@ impl Stream {
     /// Says goodbye once everything is written. False when nothing is left to do.
     fn go_on_closing(&mut self) -> bool {
         let written = self.unsent.is_empty();
-        let State::Closing {
-            said_goodbye,
-            heard_goodbye,
-            ..
-        } = &mut self.state
-        else {
+        let State::Closing { said_goodbye, heard_goodbye, .. } = &mut self.state else {
             return true;
         };
         if self.broken.is_some() {
@@ -259,10 +229,7 @@ impl Stream {
 }
 
 fn retry(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
-    )
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
 /// Sets the time to live and answers the one before.

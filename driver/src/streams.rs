@@ -22,12 +22,7 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new() -> Self {
-        Self {
-            table: HashMap::new(),
-            dirty: Vec::new(),
-            closing: VecDeque::new(),
-            accepted: 0,
-        }
+        Self { table: HashMap::new(), dirty: Vec::new(), closing: VecDeque::new(), accepted: 0 }
     }
 
     pub(crate) fn dial(
@@ -43,11 +38,7 @@ impl Streams {
     }
 
     /// Takes an accepted connection in and names it.
-    pub(crate) fn accept(
-        &mut self,
-        reactor: &Reactor,
-        socket: TcpStream,
-    ) -> io::Result<(StreamId, Endpoint)> {
+    pub(crate) fn accept(&mut self, reactor: &Reactor, socket: TcpStream) -> io::Result<(StreamId, Endpoint)> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let local = socket.local_addr()?.into();
@@ -118,10 +109,7 @@ impl Streams {
             };
             let (count, goes_on) = stream.write_out();
             if count > 0 && stream.is_open() {
-                feedback.push_back(Input::Stream {
-                    stream: id,
-                    what: StreamInput::Written(count),
-                });
+                feedback.push_back(Input::Stream { stream: id, what: StreamInput::Written(count) });
             }
             if goes_on {
                 update(reactor, id, stream);
@@ -152,9 +140,7 @@ impl Streams {
 
     /// Whether a closed stream is still being ended.
     pub(crate) fn is_lingering(&self) -> bool {
-        self.closing
-            .iter()
-            .any(|(_, id)| self.table.contains_key(id))
+        self.closing.iter().any(|(_, id)| self.table.contains_key(id))
     }
 
     fn linger(&mut self, id: StreamId, heard_goodbye: bool, now: Instant) {
@@ -184,10 +170,7 @@ impl Streams {
 
 /// The feedback for a dial that failed at once.
 pub(crate) const fn closed(stream: StreamId, error: NetError) -> Input<'static> {
-    Input::Stream {
-        stream,
-        what: StreamInput::Closed(Some(error)),
-    }
+    Input::Stream { stream, what: StreamInput::Closed(Some(error)) }
 }
 
 fn update(reactor: &Reactor, id: StreamId, stream: &mut Stream) {

@@ -31,8 +31,8 @@
 use std::io::{self, Write};
 
 use pinhole_proto::{
-    Address, Discard, Endpoint, Family, Input, Instant, Interface, NetError, Output, SocketId,
-    StreamId, StreamInput, Transport,
+    Address, Discard, Endpoint, Family, Input, Instant, Interface, NetError, Output, SocketId, StreamId, StreamInput,
+    Transport,
 };
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -48,11 +48,7 @@ pub fn header(engine: &str, seed: Option<&[u8; 32]>) -> String {
         engine: &'a str,
         seed: Option<Hex<'a>>,
     }
-    let header = Header {
-        trace: "pinhole/1",
-        engine,
-        seed: seed.map(|seed| Hex(seed)),
-    };
+    let header = Header { trace: "pinhole/1", engine, seed: seed.map(|seed| Hex(seed)) };
     serde_json::to_string(&header).expect("a header is plain data") + "\n"
 }
 
@@ -63,17 +59,12 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new(sink: Option<Box<dyn Write + Send>>) -> Self {
-        Self {
-            sink: sink.map(|sink| Box::new(io::BufWriter::new(sink)) as Box<dyn Write + Send>),
-        }
+        Self { sink: sink.map(|sink| Box::new(io::BufWriter::new(sink)) as Box<dyn Write + Send>) }
     }
 
     pub(crate) fn input(&mut self, t: Instant, input: &Input<'_>) {
         if self.sink.is_some() {
-            self.line(&InputLine {
-                t,
-                input: In::from(input),
-            });
+            self.line(&InputLine { t, input: In::from(input) });
         }
     }
 
@@ -85,10 +76,7 @@ impl Trace {
 
     pub(crate) fn output<E: Serialize>(&mut self, t: Instant, output: &Output<'_, E>) {
         if self.sink.is_some() {
-            self.line(&OutputLine {
-                t,
-                out: Out::from(output),
-            });
+            self.line(&OutputLine { t, out: Out::from(output) });
         }
     }
 
@@ -107,9 +95,8 @@ impl Trace {
 
     fn line(&mut self, line: &impl Serialize) {
         if let Some(sink) = &mut self.sink {
-            let result = serde_json::to_writer(&mut *sink, line)
-                .map_err(io::Error::from)
-                .and_then(|()| sink.write_all(b"\n"));
+            let result =
+                serde_json::to_writer(&mut *sink, line).map_err(io::Error::from).and_then(|()| sink.write_all(b"\n"));
             self.check(result);
         }
     }
@@ -162,25 +149,10 @@ struct OutputLine<'a, E> {
 enum In<'a> {
     Timeout,
     Interfaces(&'a [Interface]),
-    Opened {
-        socket: SocketId,
-        local: Endpoint,
-    },
-    OpenFailed {
-        socket: SocketId,
-        error: NetError,
-    },
-    Datagram {
-        socket: SocketId,
-        local: Address,
-        remote: Endpoint,
-        payload: Hex<'a>,
-    },
-    Rejected {
-        socket: SocketId,
-        remote: Endpoint,
-        error: NetError,
-    },
+    Opened { socket: SocketId, local: Endpoint },
+    OpenFailed { socket: SocketId, error: NetError },
+    Datagram { socket: SocketId, local: Address, remote: Endpoint, payload: Hex<'a> },
+    Rejected { socket: SocketId, remote: Endpoint, error: NetError },
     Stream(StreamLine<'a>),
 }
 
@@ -194,14 +166,8 @@ struct StreamLine<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum StreamIn<'a> {
-    Accepted {
-        socket: SocketId,
-        local: Endpoint,
-        remote: Endpoint,
-    },
-    Connected {
-        local: Endpoint,
-    },
+    Accepted { socket: SocketId, local: Endpoint, remote: Endpoint },
+    Connected { local: Endpoint },
     Received(Hex<'a>),
     Written(u32),
     Closed(Option<NetError>),
@@ -210,41 +176,13 @@ enum StreamIn<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case", bound = "E: Serialize")]
 enum Out<'a, E> {
-    Open {
-        socket: SocketId,
-        transport: Transport,
-        family: u8,
-        port: u16,
-        share: Option<SocketId>,
-    },
-    Shut {
-        socket: SocketId,
-    },
-    Transmit {
-        socket: SocketId,
-        local: Option<Address>,
-        remote: Endpoint,
-        ttl: Option<u8>,
-        payload: Hex<'a>,
-    },
-    Dial {
-        stream: StreamId,
-        from: SocketId,
-        remote: Endpoint,
-        ttl: Option<u8>,
-    },
-    Write {
-        stream: StreamId,
-        octets: Hex<'a>,
-    },
-    Read {
-        stream: StreamId,
-        on: bool,
-    },
-    Close {
-        stream: StreamId,
-        abort: bool,
-    },
+    Open { socket: SocketId, transport: Transport, family: u8, port: u16, share: Option<SocketId> },
+    Shut { socket: SocketId },
+    Transmit { socket: SocketId, local: Option<Address>, remote: Endpoint, ttl: Option<u8>, payload: Hex<'a> },
+    Dial { stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8> },
+    Write { stream: StreamId, octets: Hex<'a> },
+    Read { stream: StreamId, on: bool },
+    Close { stream: StreamId, abort: bool },
     Event(&'a E),
     Wait(Option<Instant>),
 }
@@ -264,38 +202,14 @@ impl<'a> From<&Input<'a>> for In<'a> {
             Input::Interfaces(list) => Self::Interfaces(list),
             Input::Opened { socket, local } => Self::Opened { socket, local },
             Input::OpenFailed { socket, error } => Self::OpenFailed { socket, error },
-            Input::Datagram {
-                socket,
-                local,
-                remote,
-                payload,
-            } => Self::Datagram {
-                socket,
-                local,
-                remote,
-                payload: Hex(payload),
-            },
-            Input::Rejected {
-                socket,
-                remote,
-                error,
-            } => Self::Rejected {
-                socket,
-                remote,
-                error,
-            },
+            Input::Datagram { socket, local, remote, payload } => {
+                Self::Datagram { socket, local, remote, payload: Hex(payload) }
+            }
+            Input::Rejected { socket, remote, error } => Self::Rejected { socket, remote, error },
             Input::Stream { stream, what } => Self::Stream(StreamLine {
                 stream,
                 what: match what {
-                    StreamInput::Accepted {
-                        socket,
-                        local,
-                        remote,
-                    } => StreamIn::Accepted {
-                        socket,
-                        local,
-                        remote,
-                    },
+                    StreamInput::Accepted { socket, local, remote } => StreamIn::Accepted { socket, local, remote },
                     StreamInput::Connected { local } => StreamIn::Connected { local },
                     StreamInput::Received(octets) => StreamIn::Received(Hex(octets)),
                     StreamInput::Written(count) => StreamIn::Written(count),
@@ -309,13 +223,7 @@ impl<'a> From<&Input<'a>> for In<'a> {
 impl<'a, E> From<&'a Output<'_, E>> for Out<'a, E> {
     fn from(output: &'a Output<'_, E>) -> Self {
         match *output {
-            Output::Open {
-                socket,
-                transport,
-                family,
-                port,
-                share,
-            } => Self::Open {
+            Output::Open { socket, transport, family, port, share } => Self::Open {
                 socket,
                 transport,
                 family: match family {
@@ -326,34 +234,11 @@ impl<'a, E> From<&'a Output<'_, E>> for Out<'a, E> {
                 share,
             },
             Output::Shut { socket } => Self::Shut { socket },
-            Output::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload,
-            } => Self::Transmit {
-                socket,
-                local,
-                remote,
-                ttl,
-                payload: Hex(payload),
-            },
-            Output::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            } => Self::Dial {
-                stream,
-                from,
-                remote,
-                ttl,
-            },
-            Output::Write { stream, octets } => Self::Write {
-                stream,
-                octets: Hex(octets),
-            },
+            Output::Transmit { socket, local, remote, ttl, payload } => {
+                Self::Transmit { socket, local, remote, ttl, payload: Hex(payload) }
+            }
+            Output::Dial { stream, from, remote, ttl } => Self::Dial { stream, from, remote, ttl },
+            Output::Write { stream, octets } => Self::Write { stream, octets: Hex(octets) },
             Output::Read { stream, on } => Self::Read { stream, on },
             Output::Close { stream, abort } => Self::Close { stream, abort },
             Output::Event(ref event) => Self::Event(event),

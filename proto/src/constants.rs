@@ -68,6 +68,11 @@ pub const RESETS_PER_SECOND: u32 = 10;
 pub const INTRODUCTIONS_PER_SECOND: u32 = 10;
 /// The most introductions a second to one peer by one other (`spec/introduction.md`).
 pub const INTRODUCTIONS_PER_PAIR: u32 = 1;
+/// Introductions of one peer to one other that may come at once: a glare, or a quick second call, is no
+/// flood (`spec/introduction.md`).
+pub const INTRODUCTIONS_PER_PAIR_BURST: u32 = 2;
+/// The most keys whose rate a server remembers, in each of its rate tables (`spec/limits.md`).
+pub const MAX_RATES: usize = 16_384;
 /// The bindings of a registration: transport and family (`spec/registration.md`).
 pub const MAX_BINDINGS: usize = 4;
 
@@ -148,6 +153,16 @@ pub const MAX_SESSIONS: usize = 1_024;
 pub const CHANNEL_UNUSED: Duration = Duration::from_secs(30);
 /// How long a used relay channel lives after its last packet (`spec/relay.md`).
 pub const CHANNEL_USED: Duration = Duration::from_secs(120);
+
+/// Unwritten octets of a stream above which its relay partners are not read (`spec/relay.md`).
+pub const RELAY_PAUSE: usize = 131_072;
+/// Unwritten octets of a stream below which they are read again (`spec/relay.md`).
+pub const RELAY_RESUME: usize = 65_536;
+/// Unwritten octets of a stream above which nothing is relayed to it; the rest of
+/// [`MAX_UNWRITTEN`](crate::engine::MAX_UNWRITTEN) is for control messages (`spec/relay.md`).
+pub const RELAY_FULL: usize = 229_376;
+/// How long a stream may hold up its relay partners without taking an octet (`spec/relay.md`).
+pub const RELAY_STALL: Duration = Duration::from_secs(30);
 
 /// How long a peer waits for `Discovered` or `Registered` before it sends again (`spec/registration.md`).
 pub const REGISTER_RETRY: Duration = Duration::from_millis(500);

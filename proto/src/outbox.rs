@@ -87,11 +87,6 @@ impl<E> Outbox<E> {
         self.items.push_back(Item::Event(event, octets));
     }
 
-    /// Whether everything was fetched.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     /// The oldest item, or the wait until `deadline`.
     pub(crate) fn poll(&mut self, deadline: Option<Instant>) -> Next<'_, E> {
         let Some(item) = self.items.pop_front() else {

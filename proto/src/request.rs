@@ -44,12 +44,24 @@ impl<T: Clone> Requests<T> {
         Self { next: 0, outstanding: BTreeMap::new(), round_trip: None }
     }
 
+    /// Continues after requests that were sent before there was a table: `next` is the first free id.
+    pub(crate) const fn resume(next: RequestId, round_trip: Option<Duration>) -> Self {
+        Self { next, outstanding: BTreeMap::new(), round_trip }
+    }
+
+    /// Takes an id for a request that its sender repeats by its own rules, or not at all.
+    pub(crate) const fn reserve(&mut self) -> RequestId {
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        id
+    }
+
     /// Enters a request that is sent at `now`; `None` when there are too many.
     pub(crate) fn begin(&mut self, now: Instant, request: Request, tag: T, stream: bool) -> Option<RequestId> {
         if self.outstanding.len() >= MAX_REQUESTS {
             return None;
         }
-        let id = self.fresh();
+        let id = self.reserve();
         let first = self.round_trip.map_or(REQUEST_RETRY * 2, |smoothed| smoothed * 3 / 2).max(REQUEST_RETRY);
         // On a stream the whole patience is spent in one wait.
         let (wait, repeats) =
@@ -57,13 +69,6 @@ impl<T: Clone> Requests<T> {
         let entry = Outstanding { request, tag, sent: now, due: now + wait, wait, repeats, repeated: false };
         self.outstanding.insert(id, entry);
         Some(id)
-    }
-
-    /// An id for a request whose repetition is somebody else's business.
-    pub(crate) const fn fresh(&mut self) -> RequestId {
-        let id = self.next;
-        self.next = self.next.wrapping_add(1);
-        id
     }
 
     /// Takes the request that an answer belongs to.

@@ -51,9 +51,4 @@ impl<K: Ord + Copy> Timers<K> {
     pub(crate) fn next(&self) -> Option<Instant> {
         self.due.first().map(|&(at, _)| at)
     }
-
-    /// The deadline of `name`.
-    pub(crate) fn get(&self, name: K) -> Option<Instant> {
-        self.by_name.get(&name).copied()
-    }
 }

@@ -27,8 +27,8 @@ mod streams;
 /// Makes the byte vectors of the specification.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Write nothing; fail when a file differs from what would be written, and run the Python codec over
-    /// the files where there is a python3.
+    /// Write nothing; fail when a file differs from what would be written, and run spec/codec.py and
+    /// spec/noise.py over the files where there is a python3.
     #[arg(long)]
     check: bool,
 }
@@ -67,17 +67,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the codec that was written from the chapters.
+/// Runs the two scripts that were written from the chapters.
 fn second_opinion() -> anyhow::Result<()> {
     let spec = crate::root().join("spec");
-    match Command::new("python3").arg(spec.join("codec.py")).arg(spec.join("vectors")).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => bail!("spec/codec.py disagrees with the vectors ({status})"),
-        Err(error) => {
-            println!("spec/codec.py: skipped, no python3 ({error})");
-            Ok(())
+    for script in ["codec.py", "noise.py"] {
+        match Command::new("python3").arg(spec.join(script)).arg(spec.join("vectors")).status() {
+            Ok(status) if status.success() => {}
+            Ok(status) => bail!("spec/{script} disagrees with the vectors ({status})"),
+            Err(error) => println!("spec/{script}: skipped, no python3 ({error})"),
         }
     }
+    Ok(())
 }
 
 /// One file.

@@ -19,7 +19,8 @@ pub struct ServerConfig {
     pub port: u16,
     /// The alternate port, for behaviour discovery.
     pub alternate_port: u16,
-    /// The endpoints that `Discovered` tells as alternates, at most 4.
+    /// The endpoints that `Discovered` tells as alternates, at most
+    /// [`MAX_ALTERNATES`](crate::constants::MAX_ALTERNATES).
     pub alternates: Vec<Endpoint>,
     /// IPv6 beside IPv4.
     pub ipv6: bool,
@@ -36,6 +37,9 @@ pub struct ServerConfig {
 }
 
 /// The bounds of a server's tables and rates, `spec/registries/limits.csv`.
+///
+/// An index has 16 bits beside shard and boot, so one engine names 65,536 registrations, pending ones
+/// included; larger bounds are accepted and never reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Registrations in all.
@@ -61,7 +65,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            registrations: 1_048_576,
+            registrations: 60_000,
             registrations_per_source: 64,
             registers_per_second: 10,
             pending: 4_096,
@@ -75,14 +79,9 @@ impl Default for Limits {
 }
 
 /// What is asked of a [`Server`](super::Server).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerCommand<'a> {
-    /// A request for a peer of this engine that another engine received; see [`ServerEvent::Forward`].
-    Forwarded {
-        /// The octets of the event.
-        request: &'a [u8],
-    },
-    /// Tells every registered peer to go, closes streams, and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerCommand {
+    /// Closes every stream in order and every port, forgets every registration, and ends.
     Shutdown,
 }
 
@@ -108,7 +107,7 @@ pub enum ServerEvent<'a> {
         /// Why.
         error: crate::engine::NetError,
     },
-    /// A registration took effect.
+    /// A registration took effect, or one of its bindings did or moved.
     Registered {
         /// The peer.
         peer: PeerId,
@@ -117,7 +116,7 @@ pub enum ServerEvent<'a> {
         /// The endpoint that was observed.
         public: Endpoint,
     },
-    /// A registration or its binding ended.
+    /// A registration ended.
     Unregistered {
         /// The peer.
         peer: PeerId,
@@ -149,13 +148,6 @@ pub enum ServerEvent<'a> {
         /// Octets relayed.
         octets: u64,
     },
-    /// A request for a peer that this engine does not know, to be handed to the engine that may.
-    Forward {
-        /// The peer asked for.
-        to: PeerId,
-        /// What to hand over.
-        request: &'a [u8],
-    },
     /// A datagram for another engine of the process, by the shard in its index.
     Misdirected {
         /// The shard.
@@ -181,8 +173,6 @@ pub enum UnregisterReason {
     StreamClosed,
     /// The same key registered anew.
     Replaced,
-    /// The table was full and it was the least recently refreshed.
-    Evicted,
 }
 
 /// A stream of the server, for its snapshot.
@@ -194,4 +184,10 @@ pub struct ServerStream {
     pub remote: Endpoint,
     /// The peer bound to it.
     pub peer: Option<PeerId>,
+    /// Octets written that the other end has not taken.
+    pub unwritten: usize,
+    /// Octets received that cannot be relayed yet.
+    pub backlog: usize,
+    /// Whether it is not read, because what it sends by the relay is taken slowly.
+    pub held_up: bool,
 }

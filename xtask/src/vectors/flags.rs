@@ -16,8 +16,8 @@ const fn flag(
     Flag { name, class, description, req }
 }
 
-pub(super) const FLAGS: [Flag; 39] = [
-    flag("AssociatedData", "CRYPTO", &["R-SEC-021", "R-SEC-022"], "The header is authenticated with the ciphertext."),
+pub(super) const FLAGS: [Flag; 38] = [
+    flag("AssociatedData", "CRYPTO", &["R-SEC-031", "R-SEC-032"], "The header is authenticated with the ciphertext."),
     flag(
         "BooleanOutOfRange",
         "CANONICAL",
@@ -37,7 +37,7 @@ pub(super) const FLAGS: [Flag; 39] = [
     flag("EmptyList", "RANGE", &["R-DISC-003", "R-DISC-008"], "A list that has to name something is empty."),
     flag("EndpointFamily", "RANGE", &["R-WIRE-025"], "An endpoint's family is neither 4 nor 6."),
     flag("ExtensionOverrun", "STRUCTURE", &["R-WIRE-031"], "An extension is cut short."),
-    flag("Frames", "STRUCTURE", &["R-WIRE-050", "R-WIRE-051"], "Packets on a stream."),
+    flag("Frames", "STRUCTURE", &["R-WIRE-050"], "Packets on a stream."),
     flag("Grease", "EXTENSIBILITY", &["R-WIRE-040"], "A value that is reserved so that nobody relies on its absence."),
     flag(
         "HandshakeTampered",
@@ -66,7 +66,6 @@ pub(super) const FLAGS: [Flag; 39] = [
         "A message code that version 1 does not have.",
     ),
     flag("Minimal", "NORMAL", &["R-WIRE-020"], "The shortest of its kind, or close to it."),
-    flag("NotCanonicalText", "CANONICAL", &["R-TERM-001"], "Text that is not the one spelling of a key."),
     flag("Ordinary", "NORMAL", &["R-WIRE-020"], "What an implementation sends every day."),
     flag(
         "OverlongInteger",
@@ -75,23 +74,28 @@ pub(super) const FLAGS: [Flag; 39] = [
         "An integer or a length has more octets than it needs, or more value than its type.",
     ),
     flag("PaddingNotZero", "CANONICAL", &["R-WIRE-012"], "Padding that is not zero."),
-    flag("Proof", "CRYPTO", &["R-PUNCH-011"], "The proof of a Punch."),
+    flag("Proof", "CRYPTO", &["R-PUNCH-001"], "The proof of a Punch."),
     flag("ReplyFromOutOfRange", "RANGE", &["R-DISC-003"], "A bit of reply from that no version defines."),
     flag("ReservedNotZero", "CANONICAL", &["R-WIRE-008"], "Reserved octets that are not zero."),
     flag(
         "Sealing",
         "CRYPTO",
-        &["R-SEC-020", "R-SEC-021"],
+        &["R-SEC-030", "R-SEC-031"],
         "A sealed packet made from a key, a counter and a plaintext.",
     ),
     flag(
         "SizeWrong",
         "STRUCTURE",
-        &["R-WIRE-002", "R-WIRE-004", "R-WIRE-007"],
+        &["R-WIRE-002", "R-WIRE-004", "R-WIRE-007", "R-WIRE-010"],
         "A packet is longer or shorter than its kind may be.",
     ),
     flag("Trailing", "CANONICAL", &["R-WIRE-030", "R-WIRE-031"], "Octets behind the body that are no extension."),
-    flag("Truncated", "STRUCTURE", &["R-WIRE-020"], "The body is cut short and the lengths around it say so."),
+    flag(
+        "Truncated",
+        "STRUCTURE",
+        &["R-WIRE-020", "R-WIRE-023"],
+        "The body is cut short and the lengths around it say so.",
+    ),
     flag("UnknownCriticalExtension", "EXTENSIBILITY", &["R-WIRE-032"], "An unknown extension that must be understood."),
     flag("UnsortedExtension", "CANONICAL", &["R-WIRE-031"], "Types of extensions that do not ascend."),
     flag("VersionUnsupported", "EXTENSIBILITY", &["R-WIRE-006"], "A version that this kind of packet does not have."),

@@ -112,14 +112,10 @@ impl Session {
             Transport::Tcp => TCP_ATTEMPT_TIMEOUT,
         };
         self.attempt = Attempt::Running { number, started: core.now, round: 0, dials: Vec::new() };
-        // With the relay only, the verdict is due at once.
-        let wait = if core.config.relay == RelayPolicy::Only { Duration::ZERO } else { timeout };
-        core.timers.set(Timer::Attempt(self.handle), core.now + wait.max(Duration::from_micros(1)));
-        if core.config.relay != RelayPolicy::Only {
-            self.try_candidates(core);
-            if transport == Transport::Udp {
-                self.on_punch_due(core);
-            }
+        core.timers.set(Timer::Attempt(self.handle), core.now + timeout);
+        self.try_candidates(core);
+        if transport == Transport::Udp {
+            self.on_punch_due(core);
         }
     }
 

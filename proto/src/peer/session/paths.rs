@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::handshake::proof;
-use super::{CloseReason, PathState, PeerEvent, Role, Selection, Session, Stage, Way, relay_info};
+use super::{CloseReason, PathState, PeerEvent, RelayPolicy, Role, Selection, Session, Stage, Way, relay_info};
 use crate::association::Association;
 use crate::constants::{CONSENT, KEEPALIVE_RETRY, LOSER_LINGER, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
 use crate::discard::Discard;
@@ -372,6 +372,9 @@ impl Session {
                 self.request(core, leg, None, Request::Attempt(Proposal { number }));
             }
         }
+        if core.config.relay == RelayPolicy::Only {
+            core.timers.set(Timer::Attempt(self.handle), core.now + Duration::from_micros(1));
+        }
         self.pump(core, leg);
     }
 
@@ -398,7 +401,7 @@ impl Session {
                     messages.push(Message::Answer(0, Reply::PathReply(PathReply { nonce, observed })));
                 }
                 let check = PathCheck { nonce, observed };
-                messages.push(Message::Request(self.requests.fresh(), Request::PathCheck(check)));
+                messages.push(Message::Request(self.requests.reserve(), Request::PathCheck(check)));
                 let association = self.association.as_mut()?;
                 let sealed = association.seal(self.paths[at].lane.as_mut(), &messages);
                 let reply = PunchReply { session, message_2, sealed: &sealed };
@@ -412,7 +415,7 @@ impl Session {
         let nonce = core.visible.octets();
         self.paths[at].remember(nonce, full_size);
         let observed = self.paths[at].remote().unwrap_or(super::UNSPECIFIED);
-        Message::Request(self.requests.fresh(), Request::PathCheck(PathCheck { nonce, observed }))
+        Message::Request(self.requests.reserve(), Request::PathCheck(PathCheck { nonce, observed }))
     }
 
     fn count_check(&mut self, core: &mut Core, at: usize) {

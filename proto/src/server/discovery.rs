@@ -1,0 +1,91 @@
+//! Answers `Discover`: versions, observed endpoint, cookie (`spec/discovery.md`).
+
+use super::common::Common;
+use super::link::Link;
+use crate::constants::{COOKIE_ROTATION, DISCOVER_SIZE, VERSION};
+use crate::discard::Discard;
+use crate::key::ServerKey;
+use crate::rng::keyed;
+use crate::time::Instant;
+use crate::wire::discover::{Cookie, Discover, Discovered, ReplyFrom};
+use crate::wire::message::body;
+use crate::wire::{List, Packet, Versions};
+
+/// Makes cookies and answers `Discover`. Nothing is remembered of who asked.
+#[derive(Clone)]
+pub(super) struct Discovery {
+    key: ServerKey,
+    secret: [u8; 32],
+}
+
+/// The versions that this server speaks.
+pub(super) fn versions() -> Versions {
+    List::from_first([VERSION])
+}
+
+impl Discovery {
+    pub(super) const fn new(key: ServerKey, secret: [u8; 32]) -> Self {
+        Self { key, secret }
+    }
+
+    pub(super) fn on_discover(
+        &self,
+        now: Instant,
+        link: Link,
+        port: u16,
+        discover: &Discover,
+        common: &mut Common,
+    ) -> Result<(), Discard> {
+        let from = answer_from(link, discover.reply_from, common)?;
+        let discovered = Packet::Discovered(Discovered {
+            transaction: discover.transaction,
+            versions: versions(),
+            observed: link.remote(),
+            alternates: List::from_first(common.config.alternates.iter().copied()),
+            keys: List::from_first([self.key]),
+            cookie: self.cookie(period(now), link, port),
+        })
+        .encode();
+        // Three alternates of IPv6 leave 50 octets, so this holds; a reflector must not depend on it.
+        if discovered.len() > DISCOVER_SIZE {
+            return Err(Discard::OverLimit);
+        }
+        common.send(from, &discovered);
+        Ok(())
+    }
+
+    /// Whether the sender has shown that it receives where it sends from: by a cookie, or with a stream.
+    pub(super) fn has_shown(&self, now: Instant, link: Link, port: u16, cookie: &Cookie) -> bool {
+        if link.stream().is_some() {
+            return true;
+        }
+        let current = period(now);
+        [Some(current), current.checked_sub(1)]
+            .into_iter()
+            .flatten()
+            .any(|period| self.cookie(period, link, port) == *cookie)
+    }
+
+    fn cookie(&self, period: u64, link: Link, port: u16) -> Cookie {
+        let secret = keyed(&self.secret, &[&period.to_be_bytes()]);
+        let whole = keyed(&secret, &[&body(&link.remote()), &port.to_be_bytes()]);
+        *whole.first_chunk().expect("32 octets have 16 in front of them")
+    }
+}
+
+/// Where the answer leaves from: only datagrams can change their socket, and there is no second address.
+fn answer_from(link: Link, reply_from: ReplyFrom, common: &Common) -> Result<Link, Discard> {
+    match (link, reply_from.0) {
+        (_, 0) => Ok(link),
+        (Link::Datagram { socket, local, remote }, 1) => {
+            let socket = common.sockets.other_port(socket).ok_or(Discard::MessageUnexpected)?;
+            Ok(Link::Datagram { socket, local, remote })
+        }
+        (Link::Datagram { .. } | Link::Stream { .. }, _) => Err(Discard::MessageUnexpected),
+    }
+}
+
+fn period(now: Instant) -> u64 {
+    let rotation = u64::try_from(COOKIE_ROTATION.as_micros()).unwrap_or(u64::MAX);
+    now.as_micros() / rotation
+}

@@ -1,0 +1,238 @@
+//! The clauses of the engine's contract, held by a peer. Inputs are those of valid runs, mutated.
+
+use std::collections::VecDeque;
+
+use pinhole_proto::peer::{Peer, PeerCommand, PeerReply};
+use pinhole_proto::{Duration, Endpoint, Engine, Input, Instant, Transport};
+
+use crate::world::{A, AnyEngine, B, Kept, Order, World, drain_engine, peer_config, told_by_peer};
+
+/// What a peer went through: itself before, and its inputs.
+struct Run {
+    peer: Peer,
+    inputs: Vec<(Instant, Kept)>,
+}
+
+/// Registrations, a session over each transport, data, a keepalive, the end; at 2 % loss.
+fn runs() -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (seed, transport) in [(11, Transport::Udp), (12, Transport::Tcp)] {
+        let mut world = World::new(seed, peer_config(1, (true, true)), peer_config(2, (true, true)));
+        world.loss = 50;
+        world.run(Duration::from_secs(3));
+        let session = world.connect(B, A, Some(transport));
+        world.run(Duration::from_secs(2));
+        // Commands are not part of the runs; A, the responder, needs none.
+        let command = match transport {
+            Transport::Udp => PeerCommand::Send { session, datagram: &[7; 900] },
+            Transport::Tcp => PeerCommand::Write { session, octets: &[7; 9_000] },
+        };
+        world.command(B, command).unwrap();
+        world.run(Duration::from_secs(40));
+        world.command(B, PeerCommand::Close { session }).unwrap();
+        world.run(Duration::from_secs(5));
+        let AnyEngine::Peer(peer) = &world.hosts[A].initial else { panic!("a peer") };
+        assert!(world.told(A, "established", ""));
+        runs.push(Run { peer: (**peer).clone(), inputs: world.hosts[A].inputs.clone() });
+    }
+    runs
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % bound.max(1)
+    }
+}
+
+fn mutate(kept: &Kept, dice: &mut Dice) -> Kept {
+    let mut kept = kept.clone();
+    match &mut kept {
+        Kept::Datagram(_, _, remote, octets) => match dice.below(5) {
+            0 if !octets.is_empty() => {
+                let at = dice.below(octets.len());
+                octets[at] ^= 1 << dice.below(8);
+            }
+            1 => octets.truncate(dice.below(octets.len())),
+            2 => *remote = Endpoint::new(remote.address(), remote.port() ^ 1),
+            3 => octets.push(0),
+            _ => {}
+        },
+        Kept::Received(_, octets) => match dice.below(4) {
+            0 if !octets.is_empty() => {
+                let at = dice.below(octets.len());
+                octets[at] ^= 1 << dice.below(8);
+            }
+            1 => octets.truncate(dice.below(octets.len())),
+            _ => {}
+        },
+        _ => {}
+    }
+    kept
+}
+
+fn drain(peer: &mut Peer) -> (Vec<Order>, Option<Instant>) {
+    let mut orders = VecDeque::new();
+    let deadline = drain_engine(peer, &mut orders, told_by_peer);
+    (orders.into(), deadline)
+}
+
+/// The state without the counters that an ignored input may move.
+fn state(peer: &Peer) -> pinhole_proto::peer::PeerSnapshot {
+    let mut snapshot = peer.snapshot();
+    snapshot.discards.clear();
+    // Punches that wait for their introduction are a bounded record of what was ignored.
+    snapshot.early = 0;
+    snapshot
+}
+
+#[test]
+fn no_mutated_input_panics_and_an_ignored_one_changes_nothing() {
+    let (mut accepted, mut refused) = (0u32, 0u32);
+    let mut dice = Dice(42);
+    for run in runs() {
+        for _ in 0..12 {
+            let mut peer = run.peer.clone();
+            drain(&mut peer);
+            for (at, kept) in &run.inputs {
+                let mutated = mutate(kept, &mut dice);
+                let mut before = peer.clone();
+                match peer.handle_input(*at, mutated.as_input()) {
+                    Ok(()) => {
+                        accepted += 1;
+                        drain(&mut peer);
+                        if dice.below(3) == 0 {
+                            continue;
+                        }
+                    }
+                    Err(discard) => {
+                        refused += 1;
+                        before.handle_input(*at, Input::Timeout).unwrap();
+                        assert_eq!(drain(&mut before), drain(&mut peer), "{discard:?} on {mutated:?}");
+                        assert_eq!(state(&before), state(&peer), "{discard:?} on {mutated:?}");
+                    }
+                }
+                // The run goes on with the true input, if it was not the same.
+                peer = before;
+                let _ = peer.handle_input(*at, kept.as_input());
+                drain(&mut peer);
+            }
+        }
+    }
+    assert!(accepted >= refused, "{accepted} accepted, {refused} refused");
+    assert!(refused > 500, "{refused} refused");
+}
+
+#[test]
+fn a_timeout_before_the_deadline_changes_nothing_and_one_at_it_moves_it() {
+    let mut deadlines = 0;
+    for run in runs() {
+        let mut peer = run.peer.clone();
+        drain(&mut peer);
+        for (at, kept) in &run.inputs {
+            let _ = peer.handle_input(*at, kept.as_input());
+            let (_, deadline) = drain(&mut peer);
+            assert_eq!(drain(&mut peer).0, [], "everything was returned before the deadline");
+            let Some(deadline) = deadline else { continue };
+            assert!(deadline > *at, "the deadline {deadline:?} is later than the input at {at:?}");
+            deadlines += 1;
+            let mut early = peer.clone();
+            early.handle_input(Instant::from_micros(deadline.as_micros() - 1), Input::Timeout).unwrap();
+            assert_eq!(drain(&mut early), (vec![], Some(deadline)));
+            assert_eq!(state(&early), state(&peer));
+            let mut due = peer.clone();
+            due.handle_input(deadline, Input::Timeout).unwrap();
+            let (_, next) = drain(&mut due);
+            assert!(next.is_none_or(|next| next > deadline), "{next:?} after {deadline:?}");
+        }
+    }
+    assert!(deadlines > 80, "{deadlines} deadlines");
+}
+
+#[test]
+fn equal_configuration_seed_and_inputs_give_equal_octets() {
+    for run in runs() {
+        let (mut one, mut other) = (run.peer.clone(), run.peer.clone());
+        for (at, kept) in &run.inputs {
+            assert_eq!(one.handle_input(*at, kept.as_input()), other.handle_input(*at, kept.as_input()));
+            assert_eq!(drain(&mut one), drain(&mut other));
+        }
+    }
+}
+
+#[test]
+fn an_address_that_proves_nothing_gets_its_budget_and_no_more() {
+    let mut world = World::new(21, peer_config(1, (true, false)), peer_config(2, (true, false)));
+    world.run(Duration::from_secs(2));
+    // B dies without a word, so that the server still introduces it and nothing answers.
+    world.hosts[B].up = false;
+    let begin = world.now;
+    for _ in 0..2 {
+        world.connect(A, B, None);
+        world.run(Duration::from_secs(3));
+    }
+    let address = world.hosts[B].address;
+    let sent = world.hosts[A].sent.iter().filter(|(at, remote, _)| *at >= begin && remote.address() == address);
+    let (packets, octets) = sent.fold((0, 0), |(packets, octets), (.., payload)| (packets + 1, octets + payload.len()));
+    assert!(packets > 5 && packets <= 12, "{packets} packets");
+    assert!(octets <= 2_000, "{octets} octets");
+}
+
+#[test]
+fn commands_that_are_refused_change_nothing() {
+    let mut world = World::new(22, peer_config(1, (true, false)), peer_config(2, (true, false)));
+    world.run(Duration::from_secs(2));
+    let own = world.id(A);
+    let session = world.connect(A, B, None);
+    let before = world.peer(A).snapshot();
+    let refused = [
+        PeerCommand::Connect { peer: own, transport: None },
+        PeerCommand::Connect { peer: own, transport: Some(Transport::Tcp) },
+        PeerCommand::Send { session, datagram: &[0; 2_000] },
+        PeerCommand::Send { session, datagram: b"too early" },
+        PeerCommand::Write { session, octets: b"no stream" },
+        PeerCommand::Finish { session },
+        PeerCommand::Close { session: pinhole_proto::peer::SessionHandle(99) },
+    ];
+    for command in refused {
+        assert!(world.command(A, command).is_err(), "{command:?}");
+        assert_eq!(world.peer(A).snapshot(), before);
+    }
+    assert_eq!(world.command(A, PeerCommand::Close { session }), Ok(PeerReply::Done));
+}
+
+#[test]
+fn tables_stay_at_their_bounds_under_a_flood() {
+    use pinhole_proto::constants::{MAX_EARLY_PUNCHES, MAX_SESSIONS, MAX_UNPROVED_STREAMS};
+    use pinhole_proto::wire::{Packet, Punch};
+    use pinhole_proto::{SocketId, StreamId};
+
+    let mut world = World::new(23, peer_config(1, (true, true)), peer_config(2, (true, true)));
+    world.run(Duration::from_secs(2));
+    let AnyEngine::Peer(peer) = &mut world.hosts[A].engine else { panic!("a peer") };
+    let now = world.now;
+    let local: Endpoint = "155.99.25.11:4321".parse().unwrap();
+    for number in 0..2_000u32 {
+        let remote = Endpoint::new(number.to_be_bytes().into(), 7);
+        let stream = StreamId(u64::from(number) * 2 + 100_001);
+        let what = pinhole_proto::StreamInput::Accepted { socket: SocketId(1), local, remote };
+        let _ = peer.handle_input(now, Input::Stream { stream, what });
+        let mut session = [0; 8];
+        session[..4].copy_from_slice(&number.to_be_bytes());
+        let punch = Packet::Punch(Punch { session, nonce: [0; 8], proof: [0; 16] }).encode();
+        let datagram = Input::Datagram { socket: SocketId(0), local: local.address(), remote, payload: &punch };
+        assert!(peer.handle_input(now, datagram).is_err());
+        let mut other = [0; 32];
+        other[..4].copy_from_slice(&(number + 10).to_be_bytes());
+        if let Ok(id) = pinhole_proto::PeerId::new(other) {
+            let _ = peer.handle_command(now, PeerCommand::Connect { peer: id, transport: None });
+        }
+        drain(peer);
+    }
+    let snapshot = peer.snapshot();
+    assert_eq!(snapshot.sessions.len(), MAX_SESSIONS);
+    assert_eq!(snapshot.early, MAX_EARLY_PUNCHES);
+    assert!(snapshot.streams <= MAX_UNPROVED_STREAMS + 4, "{}", snapshot.streams);
+}

@@ -1,0 +1,51 @@
+//! Typed access to the engines in a world.
+
+use alloc::vec::Vec;
+
+use pinhole_proto::Instant;
+
+use super::{HostId, World};
+
+impl World {
+    /// Looks at a host's engine.
+    ///
+    /// # Panics
+    /// If no engine of type `E` runs there.
+    pub fn engine<E: 'static>(&self, host: HostId) -> &E {
+        self.hosts[host.0 as usize]
+            .node
+            .as_ref()
+            .and_then(|node| node.engine().downcast_ref())
+            .expect("the host runs an engine of this type")
+    }
+
+    /// Calls a host's engine, as its application does, and carries out what it orders thereupon.
+    ///
+    /// # Panics
+    /// If no engine of type `E` runs there.
+    pub fn command<E: 'static, R>(&mut self, host: HostId, command: impl FnOnce(&mut E, Instant) -> R) -> R {
+        let now = self.now;
+        let engine = self
+            .host_mut(host)
+            .node
+            .as_mut()
+            .and_then(|node| node.engine_mut().downcast_mut())
+            .expect("the host runs an engine of this type");
+        let reply = command(engine, now);
+        self.drain(host);
+        self.pump(host);
+        reply
+    }
+
+    /// The events of a host's engine, as its [`EngineNode`](crate::EngineNode) keeps them; empty where
+    /// no engine runs.
+    ///
+    /// # Panics
+    /// If the engine's node keeps events of another type.
+    #[must_use]
+    pub fn log<T: 'static>(&self, host: HostId) -> &[(Instant, T)] {
+        self.hosts[host.0 as usize].node.as_ref().map_or(&[], |node| {
+            node.log().downcast_ref::<Vec<(Instant, T)>>().expect("the node keeps events of this type")
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! The simulated internet: with engines that have no protocol, then with the real ones.
+
+mod draft;
+mod faults;
+mod filtering;
+mod nat;
+mod pairs;
+mod tcp;
+mod toy;

@@ -1,0 +1,196 @@
+//! Ports, timers and habits of NATs.
+
+use pinhole_proto::{Duration, Endpoint, Instant};
+use pinhole_sim::nat::{Decision, DropRule, FreshPort, MappingRule, OnReset, PortRule, Receipt, Side, TimerScope};
+use pinhole_sim::packet::Flags;
+use pinhole_sim::{Behaviour, Nat, Packet, Rng};
+
+use crate::toy::at;
+
+const S: &str = "18.181.0.31:1234";
+const PEER: &str = "138.76.29.7:31000";
+const A: &str = "10.0.0.1:1234";
+
+fn nat(behaviour: Behaviour) -> Nat {
+    Nat::new(behaviour, at("155.99.25.11:0").address(), Rng::new(1))
+}
+
+fn out(nat: &mut Nat, seconds: u64, from: &str, to: &str) -> (Receipt, Option<Endpoint>) {
+    let now = Instant::ZERO + Duration::from_secs(seconds);
+    let passage = nat.handle(now, Side::Inside, Packet::udp(at(from), at(to), b""));
+    (passage.receipt, passage.packet.map(|(_, packet)| packet.source))
+}
+
+fn back(nat: &mut Nat, seconds: u64, from: &str, to: Endpoint) -> Decision {
+    let now = Instant::ZERO + Duration::from_secs(seconds);
+    let packet = Packet::udp(at(from), to, b"");
+    nat.handle(now, Side::Outside, packet).receipt.decision
+}
+
+fn passes(decision: Decision) -> bool {
+    matches!(decision, Decision::Forwarded { .. })
+}
+
+#[test]
+fn a_preserved_port_is_given_once_and_never_taken_from_a_binding() {
+    let mut behaviour = Behaviour::port_restricted().with_ports_from(62_000);
+    behaviour.preserve_port = true;
+    let mut nat = nat(behaviour);
+    let (first, external) = out(&mut nat, 0, "10.0.0.2:1234", S);
+    assert_eq!(external, Some(at("155.99.25.11:1234")));
+    let rule = MappingRule::Created(PortRule::Preserved);
+    assert_eq!(first.mapping.unwrap().rule, rule);
+    // The draft's case (5.3.1): A gets 62000 because 1234 is taken, and keeps it when 1234 is free again.
+    assert_eq!(out(&mut nat, 0, A, S).1, Some(at("155.99.25.11:62000")));
+    for second in (100..400).step_by(100) {
+        out(&mut nat, second, A, S);
+    }
+    assert_eq!(nat.rows().count(), 1);
+    assert_eq!(out(&mut nat, 400, A, PEER).1, Some(at("155.99.25.11:62000")));
+}
+
+#[test]
+fn sequential_ports_skip_those_that_are_taken_and_wrap_around() {
+    let mut behaviour = Behaviour::symmetric_sequential(65_534);
+    behaviour.ports = (65_000, 65_535);
+    let mut nat = nat(behaviour);
+    let mut ports = |n: u64| -> Vec<u16> {
+        (0..n)
+            .map(|i| {
+                let remote = format!("18.181.0.31:{}", 1000 + i + n * 100);
+                out(&mut nat, 0, A, &remote).1.unwrap().port()
+            })
+            .collect()
+    };
+    assert_eq!(ports(4), [65_534, 65_535, 65_000, 65_001]);
+}
+
+#[test]
+fn no_packet_leaves_when_every_port_is_taken() {
+    let mut behaviour = Behaviour::symmetric();
+    behaviour.ports = (5_000, 5_001);
+    assert_eq!(behaviour.fresh_port, FreshPort::Random);
+    let mut nat = nat(behaviour);
+    assert!(out(&mut nat, 0, A, "18.181.0.31:1").1.is_some());
+    assert!(out(&mut nat, 0, A, "18.181.0.31:2").1.is_some());
+    let (receipt, none) = out(&mut nat, 0, A, "18.181.0.31:3");
+    assert_eq!(none, None);
+    let rule = Decision::Dropped(DropRule::PortsExhausted);
+    assert_eq!(receipt.decision, rule);
+}
+
+#[test]
+fn an_idle_mapping_lives_exactly_as_long_as_its_timeout() {
+    let mut nat = nat(Behaviour::port_restricted());
+    let external = out(&mut nat, 0, A, S).1.unwrap();
+    assert!(passes(back(&mut nat, 299, S, external)));
+    let gone = Decision::Dropped(DropRule::NoMapping);
+    assert_eq!(back(&mut nat, 300, S, external), gone);
+}
+
+#[test]
+fn packets_from_outside_keep_a_mapping_only_where_the_nat_says_so() {
+    for inbound in [false, true] {
+        let mut behaviour = Behaviour::port_restricted();
+        behaviour.refresh_inbound = inbound;
+        let mut nat = nat(behaviour);
+        let external = out(&mut nat, 0, A, S).1.unwrap();
+        assert!(passes(back(&mut nat, 200, S, external)));
+        assert_eq!(passes(back(&mut nat, 400, S, external)), inbound);
+    }
+}
+
+#[test]
+fn a_session_timer_is_not_kept_by_traffic_with_somebody_else() {
+    for scope in [TimerScope::Mapping, TimerScope::Session] {
+        let mut behaviour = Behaviour::port_restricted();
+        behaviour.timer = scope;
+        let mut nat = nat(behaviour);
+        let external = out(&mut nat, 0, A, PEER).1.unwrap();
+        for second in (0..=400).step_by(100) {
+            assert_eq!(out(&mut nat, second, A, S).1, Some(external));
+        }
+        let kept = passes(back(&mut nat, 400, PEER, external));
+        assert_eq!(kept, scope == TimerScope::Mapping);
+    }
+}
+
+#[test]
+fn an_early_datagram_spoils_the_mapping_until_its_sender_is_silent() {
+    let mut behaviour = Behaviour::port_restricted().with_ports_from(62_000);
+    behaviour.spoiled_by_early = Some(Duration::from_secs(30));
+    let mut nat = nat(behaviour);
+    let external = out(&mut nat, 0, A, S).1.unwrap();
+    assert!(!passes(back(&mut nat, 1, PEER, external)));
+    let (receipt, moved) = out(&mut nat, 2, A, PEER);
+    let rule = MappingRule::Diverted(PortRule::Sequential { skipped: 0 });
+    assert_eq!(receipt.mapping.unwrap().rule, rule);
+    assert_eq!(moved, Some(at("155.99.25.11:62001")));
+    assert!(!passes(back(&mut nat, 3, PEER, external)));
+    assert_eq!(out(&mut nat, 4, A, PEER).1, moved);
+    assert_eq!(out(&mut nat, 4, A, S).1, Some(external));
+    // Another remote endpoint that came early and fell silent for 30 s meets the usual mapping.
+    assert!(!passes(back(&mut nat, 5, "138.76.29.7:9", external)));
+    assert_eq!(out(&mut nat, 36, A, "138.76.29.7:9").1, Some(external));
+}
+
+#[test]
+fn a_reset_ends_a_session_at_once_where_the_nat_forgets() {
+    for (reset, kept) in [(OnReset::Keep, true), (OnReset::Forget, false)] {
+        let mut behaviour = Behaviour::port_restricted().with_ports_from(62_000);
+        behaviour.reset = reset;
+        let mut nat = nat(behaviour);
+        let syn = Packet::tcp(at(A), at(PEER), Flags::SYN, 7, 0);
+        let (_, syn) = nat.handle(Instant::ZERO, Side::Inside, syn).packet.unwrap();
+        assert_eq!(syn.source.port(), 62_000);
+        let answer = syn.reset_for().unwrap();
+        let passage = nat.handle(Instant::ZERO, Side::Outside, answer);
+        assert!(passes(passage.receipt.decision));
+        let syn = Packet::tcp(at(A), at(PEER), Flags::SYN, 7, 0);
+        let (_, syn) = nat.handle(Instant::ZERO, Side::Inside, syn).packet.unwrap();
+        assert_eq!(syn.source.port() == 62_000, kept);
+    }
+}
+
+#[test]
+fn tcp_sessions_are_transitory_until_both_sides_have_acknowledged() {
+    let mut nat = nat(Behaviour::port_restricted().with_ports_from(62_000));
+    let external = at("155.99.25.11:62000");
+    let segment = |nat: &mut Nat, second, side, flags| {
+        let (from, to) = match side {
+            Side::Inside => (at(A), at(S)),
+            Side::Outside => (at(S), external),
+        };
+        let now = Instant::ZERO + Duration::from_secs(second);
+        let passage = nat.handle(now, side, Packet::tcp(from, to, flags, 1, 1));
+        passes(passage.receipt.decision)
+    };
+    assert!(segment(&mut nat, 0, Side::Inside, Flags::SYN));
+    assert!(segment(&mut nat, 239, Side::Outside, Flags::SYN_ACK));
+    assert!(!segment(&mut nat, 240, Side::Outside, Flags::SYN_ACK));
+    let external_port_moves = Flags::SYN;
+    assert!(segment(&mut nat, 1000, Side::Inside, external_port_moves));
+    let external = nat.rows().next().unwrap().external;
+    let later = |nat: &mut Nat, second, flags| {
+        let now = Instant::ZERO + Duration::from_secs(second);
+        let packet = Packet::tcp(at(S), external, flags, 1, 1);
+        passes(nat.handle(now, Side::Outside, packet).receipt.decision)
+    };
+    assert!(later(&mut nat, 1000, Flags::SYN_ACK));
+    assert!(segment(&mut nat, 1001, Side::Inside, Flags::ACK));
+    assert!(later(&mut nat, 1001 + 7439, Flags::ACK));
+    assert!(!later(&mut nat, 1001 + 7440, Flags::ACK));
+}
+
+#[test]
+fn blocked_udp_leaves_tcp_alone() {
+    let mut behaviour = Behaviour::port_restricted();
+    behaviour.block_udp = true;
+    let mut nat = nat(behaviour);
+    let (receipt, _) = out(&mut nat, 0, A, S);
+    let rule = Decision::Dropped(DropRule::UdpBlocked);
+    assert_eq!(receipt.decision, rule);
+    let syn = Packet::tcp(at(A), at(S), Flags::SYN, 1, 0);
+    let passage = nat.handle(Instant::ZERO, Side::Inside, syn);
+    assert!(passes(passage.receipt.decision));
+}
