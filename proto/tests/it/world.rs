@@ -252,14 +252,6 @@ impl World {
         })
     }
 
-    pub(crate) fn when(&self, host: usize, name: &str, text: &str) -> Option<Instant> {
-        let found = |event: &&(Instant, serde_json::Value)| {
-            let event = event.1.to_string();
-            event.contains(&format!("\"{name}\"")) && event.contains(text)
-        };
-        self.hosts[host].events.iter().find(found).map(|(at, _)| *at)
-    }
-
     pub(crate) fn inject(&mut self, host: usize, kept: Kept) -> Option<Discard> {
         let before = self.hosts[host].discards.len();
         self.input(host, &kept);
