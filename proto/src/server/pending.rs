@@ -239,7 +239,7 @@ fn check(association: &mut Association, source: &mut Source, at: usize) -> Vec<u
     association.seal(source.lane.as_mut(), &[Message::Request(id, Request::PathCheck(check))])
 }
 
-/// Sends what the source has paid for; a stream has shown already where it ends.
+/// Sends what the source has paid for [R-SEC-020]; a stream has shown already where it ends.
 fn pay(source: &mut Source, packet: &[u8], common: &mut Common) {
     if source.link.stream().is_some() {
         common.send(source.link, packet);

@@ -376,7 +376,7 @@ impl Registration {
         if link.stream().is_some() {
             common.send(link, &packet);
         } else if let Some(left) = probe.credit.checked_sub(packet.len()) {
-            // No more goes to an unproved endpoint than came from it.
+            // [R-SEC-020] No more goes to an unproved endpoint than came from it.
             probe.credit = left;
             common.send(link, &packet);
         }
