@@ -129,10 +129,10 @@ pub fn run(cell: Cell, over: Over, times: usize, programs: &Programs, directory:
         let mut fault = judge(cell.expected, over, &outcome);
         // Where both NATs filter and lines take time, each side's SYN is on its way before it saw one arrive.
         let crossing = over == Over::Tcp && cell.expected == Expected::Direct && crosses(&topology);
-        if let (None, true, [Some(a), Some(b)]) = (&fault, crossing, captures) {
-            if [a, b].into_iter().any(|side| !syn_leaves_first(&side.finish().packets(), &meeting)) {
-                fault = Some("a SYN arrived before one had left".to_owned());
-            }
+        if let (None, true, [Some(a), Some(b)]) = (&fault, crossing, captures)
+            && [a, b].into_iter().any(|side| !syn_leaves_first(&side.finish().packets(), &meeting))
+        {
+            fault = Some("a SYN arrived before one had left".to_owned());
         }
         if let Some(fault) = fault {
             row.faults.push(format!("trial {time}: {fault}: {}", outcome.line()));

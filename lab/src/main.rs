@@ -1,5 +1,7 @@
 //! `pinhole-lab`: a network of the lab around any program.
 
+mod command;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode};
 use std::time::Duration;
@@ -25,6 +27,9 @@ enum Verb {
         /// Which kinds; all if none is named.
         kinds: Vec<NatKind>,
     },
+    Cells(command::cells::Arguments),
+    Bench(command::bench::Arguments),
+    Demo(command::demo::Arguments),
     /// Run shell commands on the hosts of a network, and end when the last one given ends.
     Run(Run),
 }
@@ -77,6 +82,15 @@ fn main() -> anyhow::Result<ExitCode> {
             enter()?;
             probe(if kinds.is_empty() { &NatKind::ALL } else { &kinds })
         }
+        Verb::Cells(arguments) => {
+            enter()?;
+            command::cells::run(&arguments)
+        }
+        Verb::Bench(arguments) => {
+            enter()?;
+            command::bench::run(&arguments)
+        }
+        Verb::Demo(arguments) => command::demo::run(&arguments),
         Verb::Run(run) => {
             enter()?;
             run_commands(&run)

@@ -79,7 +79,9 @@ impl Introductions {
         let (Some(a), Some(b)) = (registry.by_peer(initiator), registry.by_peer(target)) else {
             return Err(Refusal::NOT_REGISTERED);
         };
-        if b.terms.policy == Policy::CLOSED || initiator == target {
+        // [R-INTRO-008] A policy that this server does not know is closed.
+        let open = matches!(b.terms.policy, Policy::ASK | Policy::OPEN);
+        if !open || initiator == target {
             return Err(Refusal::REFUSED);
         }
         let plan = Plan::new(a, b, connect.transports).ok_or(Refusal::NOT_REGISTERED)?;

@@ -23,12 +23,13 @@ fn runs() -> Vec<Run> {
         let session = world.connect(B, A, Some(transport));
         world.run(Duration::from_secs(2));
         // Commands are not part of the runs; A, the responder, needs none.
-        match transport {
-            Transport::Udp => drop(world.command(B, PeerCommand::Send { session, datagram: &[7; 900] })),
-            Transport::Tcp => drop(world.command(B, PeerCommand::Write { session, octets: &[7; 9_000] })),
-        }
+        let command = match transport {
+            Transport::Udp => PeerCommand::Send { session, datagram: &[7; 900] },
+            Transport::Tcp => PeerCommand::Write { session, octets: &[7; 9_000] },
+        };
+        world.command(B, command).unwrap();
         world.run(Duration::from_secs(40));
-        drop(world.command(B, PeerCommand::Close { session }));
+        world.command(B, PeerCommand::Close { session }).unwrap();
         world.run(Duration::from_secs(5));
         let AnyEngine::Peer(peer) = &world.hosts[A].initial else { panic!("a peer") };
         assert!(world.told(A, "established", ""));

@@ -1,8 +1,10 @@
 //! The integration tests of `proto`: one binary.
+#![allow(clippy::unwrap_used, reason = "tests may")]
 
 mod contract;
 mod crypto;
 mod describe;
+mod hostile;
 mod registries;
 mod sessions;
 mod vectors;

@@ -107,6 +107,7 @@ impl Session {
     }
 
     pub(super) fn on_data(&mut self, core: &mut Core, offset: u64, octets: &[u8]) {
+        // [R-SESS-019] A session over UDP has no byte stream.
         if self.transport != Some(Transport::Tcp) {
             return core.note(Discard::MessageUnexpected);
         }
@@ -117,7 +118,7 @@ impl Session {
     }
 
     pub(super) fn on_finish(&mut self, core: &mut Core, offset: u64) {
-        if !self.receiver.finish(offset) {
+        if self.transport != Some(Transport::Tcp) || !self.receiver.finish(offset) {
             return core.note(Discard::MessageUnexpected);
         }
         self.tell_end(core);
@@ -130,6 +131,9 @@ impl Session {
     }
 
     pub(super) fn on_ack(&mut self, core: &mut Core, leg: &mut Leg, ack: Ack) {
+        if self.transport != Some(Transport::Tcp) {
+            return core.note(Discard::MessageUnexpected);
+        }
         if let Some(progress) = self.sender.acknowledge(ack.next, ack.window) {
             let session = self.handle;
             core.event(PeerEvent::Acknowledged { session, offset: progress.acknowledged });

@@ -1,0 +1,61 @@
+//! `pinhole-lab cells`: every cell, so many times.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pinhole_lab::cells::{self, Row};
+use pinhole_lab::{NatKind, UnsolicitedSyn, prove};
+
+use super::{Binaries, Scratch};
+
+/// Run every cell and print the table.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Trials for each cell and transport.
+    #[arg(long, default_value_t = 1)]
+    times: usize,
+    /// Only cells whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// A file for the table as JSON; the text goes beside it.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    binaries: Binaries,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let programs = arguments.binaries.find()?;
+    let scratch = Scratch::new("cells")?;
+    // A result behind a NAT means something only where the NAT is what it claims to be.
+    for kind in NatKind::ALL {
+        for syn in [UnsolicitedSyn::Drop, UnsolicitedSyn::Rst] {
+            prove(kind, syn, false)?;
+        }
+    }
+    eprintln!("every kind of NAT was probed and behaves as it declares");
+    let mut rows: Vec<Row> = Vec::new();
+    for cell in cells::cells().into_iter().filter(|cell| cell.name.contains(&arguments.only)) {
+        for &over in cell.over {
+            let row = cells::run(cell, over, arguments.times, &programs, scratch.path())?;
+            eprint!(
+                "{}",
+                cells::table(std::slice::from_ref(&row)).lines().skip(1).map(|l| format!("{l}\n")).collect::<String>()
+            );
+            rows.push(row);
+        }
+    }
+    let table = cells::table(&rows);
+    println!("{table}");
+    if let Some(path) = &arguments.report {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        std::fs::write(path, serde_json::to_string_pretty(&cells::report(&rows))?)?;
+        std::fs::write(path.with_extension("txt"), &table)?;
+    }
+    let trials: usize = rows.iter().map(|row| row.outcomes.len()).sum();
+    let failed: usize = rows.iter().map(|row| row.faults.len()).sum();
+    println!("{} passed, {failed} failed", trials - failed);
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
