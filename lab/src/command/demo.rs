@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "HOST")]
     without_nat: Option<String>,
     /// Rows of each ladder.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 48)]
     rows: usize,
     #[command(flatten)]
     binaries: Binaries,
@@ -65,15 +65,15 @@ fn meet(arguments: &Arguments, over: Over, programs: &Programs, scratch: &Scratc
             Meeting::in_lab(lab, over, programs, &scratch.path().join(over.name()))?
         }
     };
-    let places = [("A", "a", "eth0"), ("NAT A", "nat-a", "wan"), ("NAT B", "nat-b", "wan"), ("B", "b", "eth0")];
-    let captures: Vec<_> = places
-        .iter()
-        .map(|&(name, host, interface)| Ok((name, meeting.lab.capture(host, interface)?)))
-        .collect::<Result<_, LabError>>()?;
-    let since = Instant::now();
+    let places = [("a", "eth0"), ("nat-a", "wan"), ("nat-b", "wan"), ("b", "eth0")];
+    let mut captures = Vec::new();
+    for (host, interface) in places {
+        captures.push(meeting.lab.capture(host, interface)?);
+    }
     let mut a = meeting.peer("a", "a", &["connect", meeting.id()])?;
     let said = "Hello through two NATs.";
     a.event("online", PATIENCE)?;
+    let since = Instant::now();
     a.write_line(said)?;
     let back = a.wait_for("the text to come back", PATIENCE, |value| {
         let text = text(value, "text");
@@ -85,9 +85,17 @@ fn meet(arguments: &Arguments, over: Over, programs: &Programs, scratch: &Scratc
     });
     a.close_input();
     let outcome = meeting.outcome(a, PATIENCE)?;
+    let mut packets = captures.into_iter().map(|capture| capture.finish().packets());
+    let mut next = || packets.next().unwrap_or_default();
+    let (a_inside, a_outside, b_outside, b_inside) = (next(), next(), next(), next());
+    let sides = [
+        ladder::Side { host: "A", nat: "NAT A", inside: a_inside, outside: a_outside },
+        ladder::Side { host: "B", nat: "NAT B", inside: b_inside, outside: b_outside },
+    ];
     println!("== {} ==\n", over.name().to_uppercase());
-    let recordings: Vec<_> = captures.into_iter().map(|(name, capture)| (name, capture.finish().packets())).collect();
-    println!("{}", ladder::draw(&recordings, since, arguments.rows));
+    if arguments.rows > 0 {
+        println!("{}", ladder::draw(&sides, since, arguments.rows));
+    }
     println!("A said {said:?}, and B's echo was {:?}.\n", back.trim_end());
     Ok(outcome)
 }

@@ -9,7 +9,14 @@ impl Peer {
     pub(super) fn on_stream(&mut self, stream: StreamId, what: StreamInput<'_>) -> Result<(), Discard> {
         if let StreamInput::Accepted { socket, local, remote } = what {
             self.core.port(socket).ok_or(Discard::SocketUnknown)?;
-            return self.core.accept(stream, local, remote);
+            self.core.accept(stream, local, remote)?;
+            // [R-TCP-007] Of crossing SYNs both listeners may take the stream, and neither dial succeed: a
+            // stream from where this side dials to is spoken on at once, too.
+            let dialled = self.sessions.values().find(|session| session.is_dialling(remote));
+            if let Some(handle) = dialled.map(|session| session.handle) {
+                self.with_known(handle, |session, core, _| session.on_dialled(core, stream));
+            }
+            return Ok(());
         }
         let purpose = self.core.streams.get(&stream).map(|entry| entry.purpose).ok_or(Discard::StreamUnknown)?;
         match what {

@@ -145,7 +145,6 @@ fn tcp_sessions_are_direct_through_cone_nats_that_drop_or_reset() {
 /// With listeners that take crossing SYNs on both sides each side has only an accepted stream, on which it
 /// waits for the other to speak.
 #[test]
-#[ignore = "the protocol lets only the side that dialled speak first"]
 fn tcp_sessions_are_direct_where_both_listeners_take_the_stream() {
     let crossing = (CrossingSyn::Listener, CrossingSyn::Listener);
     let (trio, _) = tcp_attempt(Unsolicited::Drop, crossing);

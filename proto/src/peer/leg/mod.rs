@@ -252,7 +252,7 @@ impl Leg {
         let mut news = Vec::new();
         while let Some(due) = self.requests.due(core.now) {
             match due {
-                Due::Repeat(id, request, tag) => self.send(core, tag.slot, &[Message::Request(id, request)]),
+                Due::Repeat(id, request, tag) => self.send_request(core, tag.slot, id, request),
                 Due::GaveUp(_, Tag { session: Some(session), .. }) => news.push(News::Silent(session)),
                 Due::GaveUp(Request::Refresh(_), tag) => {
                     if let Some(stream) = self.bindings[tag.slot].stream.take() {
@@ -420,6 +420,20 @@ impl Leg {
         }
     }
 
+    /// Sends a request. What goes to a server that has not proved this endpoint pays, with its length, for
+    /// the server's check of it.
+    fn send_request(&mut self, core: &mut Core, slot: Slot, id: RequestId, request: Request) {
+        let unproved = self.bindings[slot].transport == Transport::Udp && !self.bindings[slot].is_online();
+        let Some(registration) = &mut self.registration else {
+            return;
+        };
+        let mut plaintext = Vec::new();
+        let least = if unproved { MIN_UNPROVED_REFRESH } else { 0 };
+        Message::Request(id, request).encode_padded(least, &mut plaintext);
+        let packet = registration.association.seal_plaintext(self.bindings[slot].lane.as_mut(), &plaintext);
+        self.transmit(core, slot, &packet);
+    }
+
     fn send(&mut self, core: &mut Core, slot: Slot, messages: &[Message<'_>]) {
         let Some(registration) = &mut self.registration else {
             return;
@@ -474,3 +488,6 @@ const DOWN_RETRY: Duration = Duration::from_millis(300);
 /// The longest wait before a peer registers anew that was reset on a stream: with the wait for the
 /// connection it stays below a second.
 const RESET_DELAY_TCP: Duration = Duration::from_millis(300);
+/// The least length of the messages in a packet from an endpoint that the server has not proved: its
+/// check, `PathCheck` with an IPv6 endpoint, is no longer.
+const MIN_UNPROVED_REFRESH: usize = 38;

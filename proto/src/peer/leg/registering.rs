@@ -218,7 +218,7 @@ impl Leg {
         let request = self.refresh_body(core, slot, moved);
         let streamed = self.bindings[slot].transport == Transport::Tcp;
         if let Some(id) = self.requests.begin(core.now, request.clone(), Tag { slot, session: None }, streamed) {
-            self.send(core, slot, &[Message::Request(id, request)]);
+            self.send_request(core, slot, id, request);
         } else {
             core.timers.set(Timer::Binding(slot), core.now + Duration::from_secs(1));
         }

@@ -279,7 +279,12 @@ impl Session {
         }
     }
 
-    /// A dial of this session connected: who dialled speaks first.
+    /// Whether the attempt dials this endpoint, or has given that up.
+    pub(in crate::peer) fn is_dialling(&self, endpoint: Endpoint) -> bool {
+        matches!(&self.attempt, Attempt::Running { dials, .. } if dials.iter().any(|dial| dial.remote == endpoint))
+    }
+
+    /// A stream to where this session dials is there: who dialled speaks first.
     pub(in crate::peer) fn on_dialled(&mut self, core: &mut Core, stream: StreamId) {
         if let Attempt::Running { dials, .. } = &mut self.attempt {
             for dial in dials.iter_mut().filter(|dial| dial.stream == Some(stream)) {

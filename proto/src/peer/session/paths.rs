@@ -116,6 +116,14 @@ impl Session {
         if self.stage == Stage::Keyed {
             self.on_confirmed(core, leg);
         }
+        // How the other side sees this one is worth knowing from the first packet on.
+        let observed = messages.iter().find_map(|message| match message {
+            Message::Request(_, Request::PathCheck(check)) => Some(check.observed),
+            _ => None,
+        });
+        if let (Some(at), Some(observed)) = (at, observed) {
+            self.paths[at].mapped = Some(observed);
+        }
         if let Some(at) = at
             && self.paths[at].on_heard(core.now, source.octets)
             && self.stage != Stage::Ended
@@ -206,9 +214,6 @@ impl Session {
         if let Request::PathCheck(check) = request {
             let observed = self.position(path).and_then(|at| self.paths[at].remote()).unwrap_or(check.observed);
             replies.push(Message::Answer(id, Reply::PathReply(PathReply { nonce: check.nonce, observed })));
-            if let Some(at) = self.position(path) {
-                self.paths[at].mapped = Some(check.observed);
-            }
             return;
         }
         match self.answers.enter(id) {
