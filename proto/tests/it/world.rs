@@ -282,7 +282,7 @@ impl World {
 
     fn lost(&mut self) -> bool {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.loss != 0 && (self.dice >> 33) % self.loss == 0
+        self.loss != 0 && (self.dice >> 33).is_multiple_of(self.loss)
     }
 
     fn drain(&mut self, host: usize) {
