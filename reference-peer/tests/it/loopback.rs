@@ -248,8 +248,16 @@ fn a_reader_that_goes_away_ends_a_listener_quietly_and_its_session_in_order() {
     let mut status = std::io::BufReader::new(listener.stderr.take().unwrap());
     std::io::BufRead::read_line(&mut status, &mut String::new()).unwrap();
     let key = place.file("a");
-    let mut peer =
-        Running::start(&["connect", id.trim(), "--transport", "udp", "--server", &server.url, "--key-file", text(&key)]);
+    let mut peer = Running::start(&[
+        "connect",
+        id.trim(),
+        "--transport",
+        "udp",
+        "--server",
+        &server.url,
+        "--key-file",
+        text(&key),
+    ]);
     peer.say("hello\n");
     // The line cannot be written, so the listener ends, and says so to the peer.
     assert_eq!(peer.code(), 0);
