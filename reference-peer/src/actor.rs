@@ -239,13 +239,12 @@ impl Registry {
                 let shared = self.introduced(session, peer, initiator, at);
                 // A session keeps the transport that it was introduced with.
                 let _ = shared.transport.set(transport);
+                self.begin(shared);
             }
             Event::Established { session, peer, initiator } => {
                 let shared = self.introduced(session, peer, initiator, at);
-                shared.phase.send_replace(Phase::Established);
-                if !shared.initiator {
-                    self.offer(shared);
-                }
+                shared.state().proved = true;
+                self.begin(shared);
             }
             Event::Path { session, .. }
             | Event::Selected { session, .. }
@@ -268,6 +267,23 @@ impl Registry {
         let entry = self.sessions.entry(session);
         let shared = entry.or_insert_with(|| Arc::new(Shared::new(session, peer, initiator, at, signals.clone())));
         Arc::clone(shared)
+    }
+
+    /// Hands the session to the application once the other peer has proved its key and the transport, which
+    /// decides the service, is known. The two come in either order: the other side's punch may be faster than
+    /// the server's introduction.
+    fn begin(&self, shared: Arc<Shared>) {
+        let complete = shared.state().proved && shared.transport.get().is_some();
+        let begun = shared.phase.send_if_modified(|phase| {
+            let begins = complete && *phase == Phase::Opening;
+            if begins {
+                *phase = Phase::Established;
+            }
+            begins
+        });
+        if begun && !shared.initiator {
+            self.offer(shared);
+        }
     }
 
     /// Hands an incoming session to `accept`; closes it when nobody takes the earlier ones.

@@ -99,7 +99,7 @@ impl Session {
         self.0.shared.transport.get().copied()
     }
 
-    /// Waits until the other peer has proved that it holds its key. Cancel-safe.
+    /// Waits until the other peer has proved that it holds its key, and the transport is known. Cancel-safe.
     ///
     /// # Errors
     /// The session ended before.

@@ -45,14 +45,7 @@ pub(crate) async fn run() -> ExitCode {
         out.finish().await;
         return ExitCode::SUCCESS;
     }
-    let code = tokio::select! {
-        biased;
-        kind = out.broken() => match kind {
-            io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            kind => refuse(&Failure::other("stdout", &io::Error::from(kind))),
-        },
-        code = run_node(&common, command, key, &report) => code,
-    };
+    let code = run_node(&common, command, key, &report).await;
     drop(report);
     out.finish().await;
     code
@@ -62,7 +55,7 @@ pub(crate) async fn run() -> ExitCode {
 async fn run_node(common: &Common, command: Command, key: SecretKey, report: &Report) -> ExitCode {
     let result = tokio::select! {
         node = bind(common, &command, key) => node.map(Some),
-        result = interrupted() => result.map(|()| None),
+        result = stopped(&report.out) => result.map(|()| None),
     };
     let node = match result {
         Ok(Some(node)) => node,
@@ -75,7 +68,7 @@ async fn run_node(common: &Common, command: Command, key: SecretKey, report: &Re
     let mut feed = Feed::new(node.events(), report.clone());
     let result = tokio::select! {
         biased;
-        result = interrupted() => result,
+        result = stopped(&report.out) => result,
         result = run_command(common, command, &node, &mut feed) => result,
     };
     node.shutdown().await;
@@ -150,14 +143,19 @@ fn key(common: &Common) -> Result<SecretKey, Failure> {
     SecretKey::load_or_create(path).map_err(|error| Failure::usage(&error))
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn interrupted() -> Result<(), Failure> {
+/// Waits for a reason to end that is none of the command's: SIGINT, SIGTERM, or that nobody reads
+/// standard output any more.
+async fn stopped(out: &Out) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::other("system", &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        kind = out.broken() => match kind {
+            io::ErrorKind::BrokenPipe => {}
+            kind => return Err(Failure::other("stdout", &io::Error::from(kind))),
+        },
     }
     Ok(())
 }
