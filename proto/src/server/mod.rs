@@ -4,13 +4,13 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | answers `Discover`, makes cookies | [`discovery`] |
-//! | `Register`: rates, cookies, handshake; who has not proved its source yet | [`admission`], [`pending`] |
-//! | registered peers, their bindings and requests | [`registry`], [`registration`], [`binding`] |
-//! | introductions | [`introduction`] |
-//! | relay channels | [`relay`] |
-//! | `Reset` | [`resets`] |
-//! | ports, streams, timers, dice | [`common`], [`sockets`], [`streams`] |
+//! | answers `Discover`, makes cookies | `discovery.rs` |
+//! | `Register`: rates, cookies, handshake; who has not proved its source yet | `admission.rs`, `pending.rs` |
+//! | registered peers, their bindings and requests | `registry.rs`, `registration.rs`, `binding.rs` |
+//! | introductions | `introduction.rs` |
+//! | relay channels | `relay.rs` |
+//! | `Reset` | `resets.rs` |
+//! | ports, streams, timers, dice | `common.rs`, `sockets.rs`, `streams.rs` |
 //!
 //! # Tables
 //!
