@@ -155,6 +155,7 @@ fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     world.restart_server();
     assert!(world.run_until(Duration::from_secs(30), |world| world.hosts[B].stream.len() >= text.len()));
     assert_eq!(world.hosts[B].stream, text);
+    world.run(Duration::from_secs(200));
     assert!(!world.told(A, "closed", ""), "{:#?}", world.hosts[A].events);
 }
 
@@ -190,4 +191,39 @@ fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
     assert!(world.run_until(Duration::from_secs(60), |world| world.told(A, "path-lost", "public")));
     let noticed = world.now - begin;
     assert!(noticed > Duration::from_secs(15) && noticed < Duration::from_secs(30), "{noticed:?}");
+}
+
+#[test]
+fn a_relayed_session_that_nobody_uses_stays_and_a_dead_peer_ends_it() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut config = peer_config(1, BOTH);
+        config.relay = RelayPolicy::Only;
+        let mut world = World::new(6, config, peer_config(2, BOTH));
+        world.run(Duration::from_secs(2));
+        let session = world.connect(A, B, Some(transport));
+        assert!(world.run_until(Duration::from_secs(5), |world| world.told(B, "established", "")));
+        world.run(Duration::from_secs(600));
+        let late = match transport {
+            Transport::Udp => PeerCommand::Send { session, datagram: b"late" },
+            Transport::Tcp => PeerCommand::Write { session, octets: b"late" },
+        };
+        world.command(A, late).unwrap();
+        assert!(world.run_until(Duration::from_secs(5), |world| {
+            world.hosts[B].datagrams == [b"late"] || world.hosts[B].stream == b"late"
+        }));
+        world.hosts[B].up = false;
+        assert!(world.run_until(Duration::from_secs(200), |world| world.told(A, "closed", "lost")));
+    }
+}
+
+#[test]
+fn sixty_sessions_asked_for_at_once_are_all_answered() {
+    let mut world = ready((true, false));
+    for number in 50..110 {
+        let peer = pinhole_proto::noise::public_key(&pinhole_proto::noise::Dalek, &[number; 32]);
+        world.command(A, PeerCommand::Connect { peer, transport: None }).unwrap();
+    }
+    world.run(Duration::from_secs(19));
+    let refused = world.hosts[A].events.iter().filter(|(_, event)| event.to_string().contains("not-registered"));
+    assert_eq!(refused.count(), 60);
 }
