@@ -24,6 +24,7 @@ impl Budget {
     pub(super) fn take(&mut self, now: Instant, address: Address, octets: usize) -> bool {
         if !self.spent.contains_key(&address) && self.spent.len() >= MAX_PROBED {
             self.spent.retain(|_, spent| now - spent.since < PROBE_PERIOD);
+            // [R-PUNCH-016] [R-LIM-004]
             if self.spent.len() >= MAX_PROBED {
                 return false;
             }
@@ -33,6 +34,7 @@ impl Budget {
             *spent = Spent { since: now, packets: 0, octets: 0 };
         }
         let octets = spent.octets.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        // [R-PUNCH-015]
         if spent.packets >= MAX_PROBES || octets > MAX_PROBE_OCTETS {
             return false;
         }

@@ -66,6 +66,7 @@ impl Sender {
 
     /// The next octets to send, at most one message of them.
     pub(super) fn next(&mut self) -> Option<(u64, Vec<u8>)> {
+        // [R-SESS-010]
         let until = self.end().min(self.limit).min(self.next + MAX_DATA as u64);
         if until <= self.next {
             return None;
@@ -85,6 +86,7 @@ impl Sender {
 
     /// Sends again from the first unacknowledged octet: the path changed, or an answer is overdue.
     pub(super) const fn rewind(&mut self) {
+        // [R-SESS-011]
         self.next = self.acknowledged;
     }
 
@@ -95,6 +97,7 @@ impl Sender {
         }
         self.limit = self.limit.max(next + u64::from(window));
         let fresh = usize::try_from(next - self.acknowledged).ok()?;
+        // [R-SESS-009]
         self.buffer.drain(..fresh);
         self.acknowledged = next;
         self.next = self.next.max(next);
@@ -127,11 +130,14 @@ pub(super) struct Receiver {
 impl Receiver {
     /// The part of a message that is new and next, if any.
     pub(super) fn receive<'a>(&mut self, offset: u64, octets: &'a [u8]) -> Option<&'a [u8]> {
+        // [R-SESS-014]
         self.ack_due = true;
         let skip = usize::try_from(self.next.checked_sub(offset)?).ok()?;
+        // [R-SESS-012]
         let fresh = octets.get(skip..).filter(|fresh| !fresh.is_empty())?;
         let room = usize::try_from(self.limit() - self.next).ok()?;
         let beyond = self.end.is_some_and(|end| self.next + fresh.len() as u64 > end);
+        // [R-SESS-013]
         if fresh.len() > room || beyond {
             return None;
         }
@@ -145,12 +151,14 @@ impl Receiver {
         // The window opened by a quarter, or was shut for a whole message.
         let opened = self.limit().saturating_sub(self.told.max(STREAM_WINDOW as u64));
         let shut = self.told.max(STREAM_WINDOW as u64).saturating_sub(self.next) < MAX_DATA as u64;
+        // [R-SESS-014]
         self.ack_due |= opened >= STREAM_WINDOW as u64 / 4 || (shut && opened >= MAX_DATA as u64);
         self.ack_due
     }
 
     /// The stream ends at this offset. `false` when that contradicts what arrived.
     pub(super) fn finish(&mut self, offset: u64) -> bool {
+        // [R-SESS-018]
         if offset < self.next || self.end.is_some_and(|end| end != offset) {
             return false;
         }
@@ -160,6 +168,7 @@ impl Receiver {
 
     /// Whether everything has arrived; `true` once.
     pub(super) fn take_end(&mut self) -> bool {
+        // [R-SESS-017]
         let ends = !self.ended && self.end == Some(self.next);
         self.ended |= ends;
         ends
@@ -168,6 +177,7 @@ impl Receiver {
     /// The offset and window for an `Ack` that is sent.
     pub(super) fn ack(&mut self) -> (u64, u32) {
         self.ack_due = false;
+        // [R-SESS-015] It only grows, with what the application took.
         self.told = self.limit();
         (self.next, u32::try_from(self.told - self.next).unwrap_or(0))
     }

@@ -127,6 +127,7 @@ impl Path {
 
     /// A nonce came back on it. `true` when the path was not proved before.
     pub(super) fn on_reply(&mut self, nonce: &Nonce, mapped: Endpoint) -> bool {
+        // [R-PUNCH-019]
         let Some(at) = self.nonces.iter().position(|outstanding| outstanding.nonce == *nonce) else {
             return false;
         };
@@ -144,6 +145,7 @@ impl Path {
             PathState::Proved => true,
             PathState::Heard => {
                 let after = self.sent + octets as u64;
+                // [R-PUNCH-017]
                 after <= self.received * HEARD_FACTOR && after <= MAX_HEARD_OCTETS
             }
             PathState::Untried => false,

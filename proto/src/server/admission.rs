@@ -62,13 +62,16 @@ impl Admission {
         common: &mut Common,
     ) -> Result<(), Discard> {
         let source = link.remote().source_prefix();
+        // [R-REG-027]
         if !self.registers.take(now, (source, shown)) {
             return Err(Discard::OverLimit);
         }
         let handshake = hash(&[register.message_1]);
+        // [R-REG-005]
         if let Some(index) = self.pending.find(&handshake) {
             return self.pending.answer(now, index, link, REGISTER_SIZE, common);
         }
+        // [R-REG-028]
         if !self.handshakes.take(now, ()) && !shown {
             return Err(Discard::CookieInvalid);
         }
@@ -135,16 +138,20 @@ impl Admission {
             remote: None,
             prologue: &self.prologue,
         };
+        // [R-SEC-002]
         let received = noise.receive(secrets.octets(), register.message_1).map_err(|_| Discard::HandshakeFailed)?;
         extension::check(&received.payload)?;
         let peer = received.remote;
+        // [R-REG-027]
         if !registry.has_room(peer, link.remote().source_prefix(), &common.config.limits) {
             return Err(Discard::OverLimit);
         }
+        // [R-LIM-002]
         if self.pending.len() >= common.config.limits.pending || self.slots.are_exhausted() {
             self.push_out_oldest(common);
         }
         let index = self.slots.take().ok_or(Discard::OverLimit)?;
+        // [R-REG-023]
         let token = self.tokens.token(index, link.remote());
         let Ok((message_2, keys)) = received.respond(&body(&Welcome { index, token })) else {
             self.slots.give_back(index);

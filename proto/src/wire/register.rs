@@ -62,6 +62,7 @@ pub struct Welcome {
 /// the handshake, so nobody on the way can lower the version.
 #[must_use]
 pub fn prologue(offered: &Versions, answered: &Versions) -> Vec<u8> {
+    // [R-SEC-001]
     let mut out = Vec::with_capacity(16);
     out.extend_from_slice(b"pinhole ik");
     out.push(VERSION);
@@ -94,6 +95,7 @@ impl<'a> Register<'a> {
 
 impl<'a> Registered<'a> {
     pub(super) fn decode(mut rest: &'a [u8]) -> Result<Self, Discard> {
+        // [R-WIRE-007]
         if rest.len() + 2 > MAX_REGISTERED {
             return Err(Discard::TooLong);
         }

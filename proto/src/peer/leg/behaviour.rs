@@ -35,6 +35,7 @@ impl Leg {
         let binding = &mut self.bindings[slot];
         binding.behaviour = Behaviour::Done;
         binding.mapping =
+            // [R-DISC-017]
             if binding.public == Some(observed) { Mapping::ENDPOINT_INDEPENDENT } else { Mapping::ENDPOINT_DEPENDENT };
     }
 
@@ -54,6 +55,7 @@ impl Leg {
         }
         let stream = match binding.transport {
             Transport::Udp => {
+                // [R-DISC-017]
                 core.outbox.transmit(binding.socket, None, alternate, &discover(transaction).encode());
                 core.timers.set(Timer::Behaviour(slot), core.now + REGISTER_RETRY * (1 << tries));
                 None

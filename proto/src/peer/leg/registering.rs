@@ -41,17 +41,21 @@ impl Leg {
         }
         match &self.bindings[slot].stage {
             Stage::Discovering { transaction } if *transaction == found.transaction => {}
+            // [R-DISC-009]
             _ => return Err(Discard::TransactionUnknown),
         }
         self.answered = true;
         core.timers.clear(Timer::Unreachable);
+        // [R-DISC-011]
         if !found.versions.contains(&VERSION) {
             self.refuse(core, ServerRefusal::UnsupportedVersion);
         }
         match self.server_key {
+            // [R-DISC-014] [R-DISC-015]
             Some(key) if !found.keys.contains(&key) => self.refuse(core, ServerRefusal::KeyDiffers),
             Some(_) => {}
             None => {
+                // [R-DISC-015] The application stores it.
                 self.server_key = found.keys.first().copied();
                 if let Some(key) = self.server_key {
                     core.event(PeerEvent::ServerKey(key));
@@ -77,6 +81,7 @@ impl Leg {
         let Stage::Registering { recipe, index, answered, .. } = &self.bindings[slot].stage else {
             return Err(Discard::MessageUnexpected);
         };
+        // [R-REG-003]
         if *index != registered.index {
             return Err(Discard::IndexUnknown);
         }
@@ -92,9 +97,11 @@ impl Leg {
         let (payload, keys) = handshake.finish(recipe, registered.message_2).map_err(|_| Discard::HandshakeFailed)?;
         let welcome: Welcome = crate::wire::codec::decode(&payload)?;
         let Packet::Sealed(sealed) = Packet::decode(registered.sealed)? else {
+            // [R-WIRE-013]
             return Err(Discard::KindUnknown);
         };
         let index = *index;
+        // [R-REG-003]
         if sealed.index != index {
             return Err(Discard::IndexUnknown);
         }
@@ -115,6 +122,7 @@ impl Leg {
         self.bindings[slot].lane = streamed.then(|| registration.association.lane());
         self.registration = Some(registration);
         let refresh = self.refresh_body(core, slot, false);
+        // [R-REG-004]
         let reply = Reply::PathReply(PathReply { nonce: check.nonce, observed: self.bindings[slot].server });
         self.answers.answer(request, &reply);
         self.bindings[slot].stage = Stage::Joining;
@@ -153,6 +161,7 @@ impl Leg {
 
     pub(super) fn discover(&mut self, core: &mut Core, slot: Slot) {
         let binding = &mut self.bindings[slot];
+        // [R-DISC-002]
         let transaction = core.visible.octets();
         binding.stage = Stage::Discovering { transaction };
         let wait = (REGISTER_RETRY * (1 << binding.tries.min(5))).min(MAX_REGISTER_RETRY);
@@ -190,6 +199,7 @@ impl Leg {
             prologue: &prologue,
         };
         // A server key whose shared secret is zero was refused when it was read.
+        // [R-REG-001] [R-REG-002]
         let Ok((message_1, recipe)) = handshake.initiate(core.secret.octets(), &[]) else {
             return;
         };

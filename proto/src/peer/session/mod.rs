@@ -213,9 +213,11 @@ impl Session {
     pub(super) fn on_refused(&mut self, core: &mut Core, code: Refusal) -> bool {
         match self.stage {
             Stage::Asking | Stage::Introduced => {
+                // [R-INTRO-014] Whatever the code, it is no.
                 self.end(core, CloseReason::Refused(code));
                 true
             }
+            // [R-RELAY-015]
             // A relay channel that was refused: the direct path goes on.
             Stage::Keyed | Stage::Established | Stage::Ended => false,
         }

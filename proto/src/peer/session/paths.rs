@@ -46,6 +46,7 @@ impl Session {
         if hash[..16] != punch.proof {
             return Err(Discard::ProofWrong);
         }
+        // [R-PUNCH-003]
         let Some(at) = self.path_at(core, source) else {
             return Err(Discard::OverLimit);
         };
@@ -72,6 +73,7 @@ impl Session {
             return Err(Discard::SessionUnknown);
         }
         let Packet::Sealed(sealed) = Packet::decode(reply.sealed)? else {
+            // [R-WIRE-013]
             return Err(Discard::KindUnknown);
         };
         if sealed.index != self.index {
@@ -106,6 +108,7 @@ impl Session {
         let Some(association) = &mut self.association else {
             return Err(Discard::IndexUnknown);
         };
+        // [R-PUNCH-010]
         let plaintext = association.open(sealed, arrival(source.link))?;
         let messages = decode_all(&plaintext)?;
         self.vet(source, &messages)?;
@@ -113,10 +116,12 @@ impl Session {
             return Err(Discard::ChannelUnknown);
         }
         let at =
+            // [R-PUNCH-008] [R-KEEP-005]
             if source.link == Link::Relay { None } else { Some(self.path_at(core, source).ok_or(Discard::OverLimit)?) };
         if let Some(association) = &mut self.association {
             association.enter(sealed, arrival(source.link));
         }
+        // [R-INTRO-013]
         if self.stage == Stage::Keyed {
             self.on_confirmed(core, leg);
         }
@@ -165,6 +170,7 @@ impl Session {
         if self.paths.iter().any(|path| here(path) && path.sent_nonce(&reply.nonce)) {
             return Ok(());
         }
+        // [R-PUNCH-020]
         let elsewhere = self.paths.iter().any(|path| path.sent_nonce(&reply.nonce));
         Err(if elsewhere { Discard::NonceWrongSource } else { Discard::NonceUnknown })
     }
@@ -180,6 +186,7 @@ impl Session {
         match message {
             Message::Request(id, request) => self.on_request(core, leg, path, id, request, replies),
             Message::Answer(_, Reply::PathReply(reply)) => {
+                // [R-PUNCH-019]
                 if let Some(at) = self.position(path)
                     && self.paths[at].sent_nonce(&reply.nonce)
                 {
@@ -195,9 +202,11 @@ impl Session {
                         core.timers.set(Timer::Expire(self.handle), core.now + Duration::from_micros(1));
                     }
                 }
+                // [R-SESS-006]
                 None => core.note(Discard::RequestUnknown),
             },
             Message::Answer(..) => core.note(Discard::MessageUnexpected),
+            // [R-SEC-006]
             Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) if self.stage != Stage::Established => {
                 core.note(Discard::SessionUnknown);
             }
@@ -220,12 +229,14 @@ impl Session {
         replies: &mut Vec<Message<'static>>,
     ) {
         let acknowledge = Reply::Acknowledge(Acknowledge {});
+        // [R-PUNCH-021]
         // A check is answered where it came from, each time anew.
         if let Request::PathCheck(check) = request {
             let observed = self.position(path).and_then(|at| self.paths[at].remote()).unwrap_or(check.observed);
             replies.push(Message::Answer(id, Reply::PathReply(PathReply { nonce: check.nonce, observed })));
             return;
         }
+        // [R-SESS-004]
         match self.answers.enter(id) {
             Seen::New => {}
             Seen::Pending => return,
@@ -235,6 +246,7 @@ impl Session {
             Request::Select(_) => self.on_select(core, leg, path),
             Request::Attempt(proposal) => self.on_proposal(core, proposal),
             Request::Close(_) => {
+                // [R-SESS-020]
                 self.end(core, CloseReason::Remote);
                 core.timers.set(Timer::Expire(self.handle), core.now + super::ENDED_LINGER);
             }
@@ -281,6 +293,7 @@ impl Session {
         }
         if first {
             if matches!(self.paths[at].link, Link::Udp { .. }) {
+                // [R-SEC-034]
                 self.paths[at].lane = self.association.as_mut().map(Association::lane);
             }
             self.paths[at].checks = 0;
@@ -290,6 +303,7 @@ impl Session {
             }
             let path = self.info(&self.paths[at]);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Proved, path });
+            // [R-PUNCH-012]
             self.stop_attempt(core);
             core.timers.clear(Timer::Expire(self.handle));
             core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
@@ -299,6 +313,7 @@ impl Session {
             self.select_later = None;
             self.select(core, leg, Selection::Path(id));
         } else if self.is_initiator() && self.is_better(at) {
+            // [R-PUNCH-025]
             if self.paths[at].full_size && (first || !was_full_size) {
                 self.select(core, leg, Selection::Path(id));
             } else if first {
@@ -321,6 +336,7 @@ impl Session {
             Selection::Relay => 1,
             Selection::Path(id) => self.paths.iter().find(|path| path.id == id).map_or(0, |path| rank(path.kind)),
         };
+        // [R-PUNCH-022]
         self.paths[at].state() == PathState::Proved && rank(self.paths[at].kind) > current
     }
 
@@ -329,6 +345,7 @@ impl Session {
         if self.selected == selection || self.stage != Stage::Established {
             return;
         }
+        // [R-PUNCH-024] [R-RELAY-016] Only sending changes: every way is still read.
         self.selected = selection;
         let path = match selection {
             Selection::Path(id) => match self.paths.iter().find(|path| path.id == id) {
@@ -346,6 +363,7 @@ impl Session {
             && self.is_initiator()
         {
             self.request(core, leg, Some(id), Request::Select(Select {}));
+            // [R-TCP-010] [R-TCP-011] Only the initiator closes the others, and later.
             if self.transport == Some(Transport::Tcp) {
                 core.timers.set(Timer::Losers(self.handle), core.now + LOSER_LINGER);
             }
@@ -358,6 +376,7 @@ impl Session {
             return;
         };
         let id = self.paths[at].id;
+        // [R-PUNCH-022] [R-PUNCH-023]
         if self.paths[at].state() == PathState::Proved {
             self.select(core, leg, Selection::Path(id));
         } else {
@@ -406,6 +425,7 @@ impl Session {
         at: usize,
         answer: Option<(Nonce, Endpoint)>,
     ) -> Option<(Vec<u8>, Nonce)> {
+        // [R-PUNCH-018]
         let nonce = core.visible.octets();
         let session = self.id;
         match &self.role {
@@ -431,6 +451,7 @@ impl Session {
 
     /// A check of a path, whose nonce is remembered.
     fn check(&mut self, core: &mut Core, at: usize, full_size: bool) -> Message<'static> {
+        // [R-PUNCH-018]
         let nonce = core.visible.octets();
         self.paths[at].remember(nonce, full_size);
         let observed = self.paths[at].remote().unwrap_or(super::UNSPECIFIED);
@@ -464,6 +485,7 @@ impl Session {
             let check = self.check(core, at, sizing);
             if sizing {
                 let mut plaintext = Vec::new();
+                // [R-PUNCH-025]
                 check.encode_padded(MAX_PEER_PACKET - SEAL_OVERHEAD, &mut plaintext);
                 self.send_plaintext(core, at, &plaintext);
             } else {
@@ -492,10 +514,12 @@ impl Session {
             return;
         };
         let path = &mut self.paths[at];
+        // [R-KEEP-001] [R-KEEP-002]
         let used = path.last_received.min(path.last_sent) + core.config.keepalive;
         if path.unanswered == 0 && used > now {
             return core.timers.set(Timer::Keepalive(self.handle), used);
         }
+        // [R-KEEP-003]
         if path.unanswered >= MAX_UNANSWERED {
             return self.lose(core, leg, at);
         }
@@ -606,6 +630,7 @@ impl Session {
     }
 
     fn send_plaintext(&mut self, core: &mut Core, at: usize, plaintext: &[u8]) {
+        // [R-PUNCH-017]
         if !self.paths[at].allows(plaintext.len() + SEAL_OVERHEAD) {
             return core.note(Discard::OverLimit);
         }
