@@ -194,6 +194,31 @@ fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
 }
 
 #[test]
+fn a_session_follows_a_peer_whose_mapping_changed() {
+    for (moves, stays) in [(A, B), (B, A)] {
+        let mut world = ready((true, false));
+        let session = world.connect(A, B, None);
+        assert!(world.run_until(Duration::from_secs(8), |world| world.told(B, "selected", "public")));
+        world.run(Duration::from_secs(5));
+        // The NAT in front of one side begins anew; nothing finds back to the endpoint before.
+        world.hosts[moves].address = [203, 0, 113, 77].into();
+        let handle = |world: &World, host| match host {
+            A => session,
+            _ => world.peer(host).snapshot().sessions[0].handle,
+        };
+        let from = handle(&world, moves);
+        world.command(moves, PeerCommand::Send { session: from, datagram: b"moved" }).unwrap();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.hosts[stays].datagrams, [b"moved"]);
+        let back = handle(&world, stays);
+        world.command(stays, PeerCommand::Send { session: back, datagram: b"found" }).unwrap();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.hosts[moves].datagrams, [b"found"], "{:#?}", world.peer(stays).snapshot());
+    }
+}
+
+// [R-KEEP-006]
+#[test]
 fn a_relayed_session_that_nobody_uses_stays_and_a_dead_peer_ends_it() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut config = peer_config(1, BOTH);

@@ -309,6 +309,9 @@ impl Session {
             core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
         }
         let id = self.paths[at].id;
+        if first && self.took_over(at) {
+            return self.select(core, leg, Selection::Path(id));
+        }
         if self.select_later == Some(id) {
             self.select_later = None;
             self.select(core, leg, Selection::Path(id));
@@ -323,6 +326,20 @@ impl Session {
     }
 
     // --- selection ---
+
+    /// Whether a path that was just proved is the selected one from another endpoint, as when a NAT on the way
+    /// forgot its mapping or the other peer moved: the same kind, outside of an attempt, and nothing arrived
+    /// on the selected one since this one was heard.
+    fn took_over(&self, at: usize) -> bool {
+        let Selection::Path(selected) = self.selected else { return false };
+        let Some(before) = self.position(Some(selected)) else { return false };
+        let (old, new) = (&self.paths[before], &self.paths[at]);
+        let udp = matches!((old.link, new.link), (Link::Udp { .. }, Link::Udp { .. }));
+        udp && old.id != new.id
+            && old.kind == new.kind
+            && old.last_received < new.heard_at
+            && !self.attempt.is_running()
+    }
 
     /// Whether a path is worth leaving the selected one for.
     fn is_better(&self, at: usize) -> bool {
@@ -532,6 +549,7 @@ impl Session {
     /// Keeps the relay channel, which the server forgets when nobody uses it, and notices when the other
     /// side does not answer through it.
     fn keep_relay(&mut self, core: &mut Core, leg: &mut Leg) {
+        // [R-KEEP-006]
         let due = self.relay.last_received + core.config.keepalive * 2;
         if self.relay.unanswered == 0 && due > core.now {
             return core.timers.set(Timer::Keepalive(self.handle), due);
