@@ -195,6 +195,7 @@ impl<'de> Visitor<'de> for EndpointVisitor {
 mod tests {
     use super::*;
 
+    // [R-WIRE-028]
     #[test]
     fn an_ipv4_mapped_address_has_one_spelling() {
         let mapped: Endpoint = "[::ffff:192.0.2.1]:7".parse().unwrap();

@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use alloc::string::ToString as _;
 
+    // [R-TERM-003]
     #[test]
     fn a_key_has_one_spelling() {
         let key = PublicKey::new([9; 32]).unwrap();
@@ -160,6 +161,7 @@ mod tests {
         assert_eq!(text.len(), 52);
         assert_eq!(text.parse(), Ok(key));
         assert_eq!(text.to_uppercase().parse::<PublicKey>(), Err(KeyError::Spelling));
+        assert_eq!(alloc::format!("{text}====").parse::<PublicKey>(), Err(KeyError::Spelling), "padding");
         let mut last = text.clone();
         last.replace_range(51.., "b");
         assert_eq!(last.parse::<PublicKey>(), Err(KeyError::Spelling), "trailing bits are zero");

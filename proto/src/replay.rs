@@ -130,6 +130,7 @@ mod tests {
 
     const PATH_1: u64 = 1 << 48;
 
+    // [R-SEC-036]
     #[test]
     fn every_number_passes_once_within_the_window() {
         let mut replay = Replay::default();
@@ -149,6 +150,7 @@ mod tests {
         assert!(model.len() > 2_000);
     }
 
+    // [R-SEC-037] [R-SEC-039]
     #[test]
     fn a_stream_takes_the_next_number_only() {
         let mut replay = Replay::default();
@@ -161,6 +163,7 @@ mod tests {
         assert_eq!(replay.check(PATH_1 + 3, Arrival::Datagram), Err(Discard::PathNumberRetired));
     }
 
+    // [R-SEC-038]
     #[test]
     fn a_path_number_pushed_out_does_not_come_back() {
         let mut replay = Replay::default();

@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::wire::control::{Acknowledge, Select};
 
+    // [R-SESS-002]
     #[test]
     fn a_request_is_repeated_six_times_and_then_given_up() {
         let mut requests: Requests<()> = Requests::new();
@@ -195,6 +196,7 @@ mod tests {
         assert!(requests.answered(Instant::ZERO, id).is_none());
     }
 
+    // [R-SESS-004] [R-SESS-005]
     #[test]
     fn a_repeat_is_answered_alike_without_acting_again() {
         let mut answers = Answers::default();

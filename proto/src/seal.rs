@@ -108,6 +108,7 @@ mod tests {
         }
     }
 
+    // [R-SEC-033]
     #[test]
     fn a_changed_header_does_not_open() {
         let mut packet = b"headertext".to_vec();

@@ -59,6 +59,7 @@ mod tests {
     use super::*;
     use crate::time::Duration;
 
+    // [R-PUNCH-015]
     #[test]
     fn an_unproved_address_gets_twelve_packets_in_ten_seconds() {
         let (mut budget, address) = (Budget::default(), Address::from([192, 0, 2, 1]));
@@ -70,6 +71,7 @@ mod tests {
         assert_eq!((0..20).filter(|_| budget.take(now, address, 500)).count(), 4);
     }
 
+    // [R-PUNCH-016]
     #[test]
     fn the_table_is_bounded() {
         let mut budget = Budget::default();

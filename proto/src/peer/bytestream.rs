@@ -192,6 +192,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    // [R-SESS-009] [R-SESS-011] [R-SESS-012]
     #[test]
     fn a_rewind_repeats_what_was_not_acknowledged_and_nothing_is_delivered_twice() {
         let (mut sender, mut receiver) = (Sender::new(), Receiver::default());
@@ -217,9 +218,12 @@ mod tests {
         assert!(rounds > 1);
     }
 
+    // [R-SESS-010] [R-SESS-014]
     #[test]
     fn the_window_closes_and_opens_again() {
         let (mut sender, mut receiver) = (Sender::new(), Receiver::default());
+        let (next, window) = receiver.ack();
+        let told = next + u64::from(window);
         let much = vec![7; STREAM_WINDOW + 1];
         assert_eq!(sender.write(&much), STREAM_WINDOW);
         while let Some((offset, octets)) = sender.next() {
@@ -227,6 +231,9 @@ mod tests {
         }
         let (next, window) = receiver.ack();
         assert_eq!((next, window), (STREAM_WINDOW as u64, 0));
+        // [R-SESS-015] What was told is not taken back.
+        assert_eq!(next + u64::from(window), told);
+        assert_eq!(receiver.receive(next, &[1]), None, "beyond the window");
         let progress = sender.acknowledge(next, window).unwrap();
         assert!(progress.writable, "the application was told that there is no room");
         assert_eq!(sender.write(&[1]), 1);
@@ -237,6 +244,7 @@ mod tests {
         assert_eq!(sender.next(), Some((STREAM_WINDOW as u64, vec![1])));
     }
 
+    // [R-SESS-013] [R-SESS-017] [R-SESS-018]
     #[test]
     fn the_end_comes_after_the_last_octet_and_once() {
         let mut receiver = Receiver::default();

@@ -216,6 +216,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    // [R-WIRE-050]
     #[test]
     fn frames_do_not_depend_on_how_the_stream_is_cut() {
         let packets: Vec<Vec<u8>> = vec![vec![1], vec![2; 1200], vec![3, 4]];

@@ -15,6 +15,7 @@ fn ready(transports: (bool, bool)) -> World {
     world
 }
 
+// [R-INTRO-003] [R-PUNCH-005] [R-PUNCH-023]
 #[test]
 fn two_peers_meet_over_udp_in_one_hundred_milliseconds() {
     let mut world = ready((true, false));
@@ -29,6 +30,7 @@ fn two_peers_meet_over_udp_in_one_hundred_milliseconds() {
     assert!(world.told(A, "selected", "\"public\""));
 }
 
+// [R-SESS-009] [R-SESS-012] [R-SESS-017]
 #[test]
 fn two_peers_meet_over_tcp_and_the_stream_arrives_whole() {
     let mut world = ready((false, true));
@@ -92,6 +94,7 @@ fn one_hundred_sessions_become_direct_at_five_percent_loss() {
     }
 }
 
+// [R-INTRO-016]
 #[test]
 fn glare_ends_with_one_session_for_both() {
     let mut world = ready((true, false));
@@ -109,6 +112,7 @@ fn glare_ends_with_one_session_for_both() {
     }
 }
 
+// [R-REG-025] [R-RELAY-015]
 #[test]
 fn a_direct_session_outlives_the_server_and_the_registration_comes_back() {
     for transports in [(true, false), (false, true)] {
@@ -135,6 +139,7 @@ fn a_direct_session_outlives_the_server_and_the_registration_comes_back() {
     }
 }
 
+// [R-SESS-011] [R-RELAY-013]
 #[test]
 fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     let mut config = peer_config(1, (false, true));
@@ -159,6 +164,7 @@ fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     assert!(!world.told(A, "closed", ""), "{:#?}", world.hosts[A].events);
 }
 
+// [R-INTRO-005]
 #[test]
 fn a_target_that_is_not_registered_is_refused() {
     let mut world = ready((true, false));
@@ -168,6 +174,7 @@ fn a_target_that_is_not_registered_is_refused() {
     assert!(world.peer(A).snapshot().sessions.is_empty());
 }
 
+// [R-SESS-020]
 #[test]
 fn closing_tells_the_other_side_and_leaves_nothing() {
     let mut world = ready((true, false));
@@ -181,6 +188,7 @@ fn closing_tells_the_other_side_and_leaves_nothing() {
     }
 }
 
+// [R-KEEP-003]
 #[test]
 fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
     let mut world = ready((true, false));

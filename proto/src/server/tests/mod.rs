@@ -119,6 +119,7 @@ impl World {
                 Output::Write { stream, mut octets } => {
                     let mut deframer = Deframer::default();
                     let frame = deframer.next(&mut octets).unwrap().unwrap();
+                    // [R-WIRE-051] A write is one whole frame.
                     assert!(octets.is_empty());
                     self.sent.push(Sent::Frame(stream, frame));
                 }
