@@ -24,7 +24,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::key::PeerId;
 use crate::request::{Answers, Due, Requests};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::SessionId;
 use crate::wire::code::{Mapping, Refusal, Transports, Verdict};
 use crate::wire::control::Close;
@@ -69,6 +69,8 @@ pub(super) struct Session {
     sender: Sender,
     receiver: Receiver,
     last_verdict: Verdict,
+    /// How often the server said `limited`, and when it may be asked again.
+    limited: (u8, Instant),
 }
 
 /// How far a session is. `spec/sessions.md`, "States".
@@ -139,6 +141,7 @@ impl Session {
             sender: Sender::new(),
             receiver: Receiver::default(),
             last_verdict: Verdict::UNKNOWN,
+            limited: (0, core.now),
         }
     }
 
@@ -194,7 +197,7 @@ impl Session {
     /// A binding came online, or may have been all along.
     pub(super) fn on_online(&mut self, core: &mut Core, leg: &mut Leg) {
         match self.stage {
-            Stage::Asking if !leg.is_asking(self.handle) => {
+            Stage::Asking if !leg.is_asking(self.handle) && self.limited.1 <= core.now => {
                 let allowed = self.wish.map_or(Transports(3), Transports::of).and(leg.online());
                 let Some(slot) = allowed.preferred().and_then(|transport| leg.slot_of(transport)) else {
                     return;
@@ -212,8 +215,15 @@ impl Session {
     /// The server or the other peer refused.
     pub(super) fn on_refused(&mut self, core: &mut Core, code: Refusal) -> bool {
         match self.stage {
+            // Too fast, not unwanted: the same question again when the server's bound has moved on.
+            Stage::Asking if code == Refusal::LIMITED && self.limited.0 < MAX_LIMITED => {
+                let jitter = Duration::from_micros(core.visible.below(LIMITED_JITTER));
+                self.limited = (self.limited.0 + 1, core.now + LIMITED_RETRY + jitter);
+                core.timers.set(Timer::Attempt(self.handle), self.limited.1);
+                false
+            }
             Stage::Asking | Stage::Introduced => {
-                // [R-INTRO-014] Whatever the code, it is no.
+                // [R-INTRO-014] Any other code is no.
                 self.end(core, CloseReason::Refused(code));
                 true
             }
@@ -284,6 +294,7 @@ impl Session {
             Timer::SessionRequests(_) => self.on_requests_due(core, leg),
             Timer::Punch(_) => self.on_punch_due(core),
             Timer::Dial(_) => self.on_dials_due(core),
+            Timer::Attempt(_) if self.stage == Stage::Asking => self.on_online(core, leg),
             Timer::Attempt(_) => return self.on_attempt_over(core, leg),
             Timer::Check(_) => self.on_check_due(core),
             Timer::Keepalive(_) => self.on_keepalive_due(core, leg),
@@ -397,3 +408,9 @@ const ENDED_LINGER: Duration = Duration::from_secs(3);
 const LOST_PATIENCE: Duration = Duration::from_secs(60);
 /// The length of a packet that every path must be able to carry.
 const FULL_MESSAGE: usize = 256;
+/// How often a `Connect` that was answered `limited` is sent again.
+const MAX_LIMITED: u8 = 4;
+/// How long after that answer.
+const LIMITED_RETRY: Duration = Duration::from_secs(1);
+/// The spread of that wait, in microseconds.
+const LIMITED_JITTER: u64 = 250_000;
