@@ -1,6 +1,7 @@
 //! An engine with the clauses of its contract around it (`pinhole_proto::engine`).
 //!
-//! After every input: everything queued is returned before a deadline (3), which is later than now (5);
+//! After every input: everything queued is returned before a deadline (3), which is not in the past, and
+//! after a timeout in the future (5);
 //! what is ordered makes sense (streams and sockets that exist, ids used once, credit, sizes); every packet
 //! that leaves decodes. On a sample: an `Err` left the state that a timeout leaves, and the future too (2);
 //! a timeout before the deadline changes nothing (4); a timeout at the deadline moves it (5).
@@ -172,6 +173,8 @@ pub struct Checked<E: Subject> {
     /// Packets on streams, taken out of their frames, the oldest first.
     pub frames: Vec<(StreamId, Vec<u8>)>,
     used: BTreeSet<StreamId>,
+    /// Where datagrams came from.
+    sources: BTreeSet<Endpoint>,
     next_socket: u32,
     steps: u32,
 }
@@ -187,6 +190,7 @@ impl<E: Subject> Checked<E> {
             streams: BTreeMap::new(),
             frames: Vec::new(),
             used: BTreeSet::new(),
+            sources: BTreeSet::new(),
             next_socket: 0,
             steps: 0,
         };
@@ -202,6 +206,8 @@ impl<E: Subject> Checked<E> {
         self.note(input);
         let result = self.engine.handle_input(self.now, input);
         let orders = self.drain();
+        let late = self.deadline.is_none_or(|due| due > self.now);
+        assert!(late || input != Input::Timeout, "the deadline {:?} after a timeout at {:?}", self.deadline, self.now);
         if let (Err(discard), Some(before)) = (result, before) {
             self.changed_nothing(before, input, discard, &orders);
         } else if sampled {
@@ -228,7 +234,14 @@ impl<E: Subject> Checked<E> {
     }
 
     fn note(&mut self, input: Input<'_>) {
-        let Input::Stream { stream, what } = input else { return };
+        let (stream, what) = match input {
+            Input::Stream { stream, what } => (stream, what),
+            Input::Datagram { remote, .. } => {
+                self.sources.insert(remote);
+                return;
+            }
+            _ => return,
+        };
         match what {
             StreamInput::Accepted { remote, .. } => {
                 assert!(self.used.insert(stream), "the harness uses a stream's name once");
@@ -254,7 +267,7 @@ impl<E: Subject> Checked<E> {
     fn drain(&mut self) -> Vec<Order<E::Told>> {
         let (orders, deadline) = drain(&mut self.engine);
         self.deadline = deadline;
-        assert!(deadline.is_none_or(|due| due > self.now), "the deadline {deadline:?} is later than {:?}", self.now);
+        assert!(deadline.is_none_or(|due| due >= self.now), "the deadline {deadline:?} at {:?}", self.now);
         for order in &orders {
             self.carry_out(order);
         }
@@ -275,7 +288,8 @@ impl<E: Subject> Checked<E> {
             Order::Transmit(socket, remote, payload) => {
                 let open = self.sockets.get(socket).map(|(transport, _)| *transport);
                 assert_eq!(open, Some(Transport::Udp), "sends from {socket:?}");
-                assert!(remote.is_candidate(), "sends to {remote}");
+                let answers = self.sources.contains(remote);
+                assert!(remote.is_candidate() || answers, "sends to {remote}, where nothing came from");
                 sound(payload);
             }
             &Order::Dial(stream, from, remote) => {
@@ -337,7 +351,7 @@ impl<E: Subject> Checked<E> {
 
     /// Clauses 4 and 5.
     fn timers(&self) {
-        let Some(due) = self.deadline else { return };
+        let Some(due) = self.deadline.filter(|due| *due > self.now) else { return };
         let mut early = self.engine.clone();
         let moment = Instant::from_micros(due.as_micros() - 1);
         assert_eq!(early.handle_input(moment, Input::Timeout), Ok(()));
