@@ -8,6 +8,12 @@ use super::{Accept, Discard, Introduce, MAX_SESSIONS, Peer, PeerId, Refusal, Ref
 
 impl Peer {
     pub(super) fn on_news(&mut self, news: Vec<News>) {
+        // An answer makes room for a request that there was none for.
+        if !news.is_empty() {
+            for session in self.sessions.values_mut().filter(|session| session.stage() == Stage::Asking) {
+                session.on_online(&mut self.core, &mut self.leg);
+            }
+        }
         for news in news {
             match news {
                 News::Online => {

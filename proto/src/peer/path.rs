@@ -48,6 +48,8 @@ pub(super) struct Path {
     pub(super) sent: u64,
     pub(super) last_received: Instant,
     pub(super) last_sent: Instant,
+    /// When the first authentic packet arrived.
+    pub(super) heard_at: Instant,
     /// Checks since the last authentic packet.
     pub(super) unanswered: u8,
     /// Checks sent while it was heard.
@@ -80,6 +82,7 @@ impl Path {
             sent: 0,
             last_received: now,
             last_sent: now,
+            heard_at: now,
             unanswered: 0,
             checks: 0,
             check_at: now,
@@ -120,6 +123,7 @@ impl Path {
         let first = self.state == PathState::Untried;
         if first {
             self.state = PathState::Heard;
+            self.heard_at = now;
             self.check_at = now;
         }
         first

@@ -160,6 +160,7 @@ fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     world.restart_server();
     assert!(world.run_until(Duration::from_secs(30), |world| world.hosts[B].stream.len() >= text.len()));
     assert_eq!(world.hosts[B].stream, text);
+    world.run(Duration::from_secs(200));
     assert!(!world.told(A, "closed", ""), "{:#?}", world.hosts[A].events);
 }
 
@@ -198,4 +199,64 @@ fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
     assert!(world.run_until(Duration::from_secs(60), |world| world.told(A, "path-lost", "public")));
     let noticed = world.now - begin;
     assert!(noticed > Duration::from_secs(15) && noticed < Duration::from_secs(30), "{noticed:?}");
+}
+
+#[test]
+fn a_session_follows_a_peer_whose_mapping_changed() {
+    for (moves, stays) in [(A, B), (B, A)] {
+        let mut world = ready((true, false));
+        let session = world.connect(A, B, None);
+        assert!(world.run_until(Duration::from_secs(8), |world| world.told(B, "selected", "public")));
+        world.run(Duration::from_secs(5));
+        // The NAT in front of one side begins anew; nothing finds back to the endpoint before.
+        world.hosts[moves].address = [203, 0, 113, 77].into();
+        let handle = |world: &World, host| match host {
+            A => session,
+            _ => world.peer(host).snapshot().sessions[0].handle,
+        };
+        let from = handle(&world, moves);
+        world.command(moves, PeerCommand::Send { session: from, datagram: b"moved" }).unwrap();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.hosts[stays].datagrams, [b"moved"]);
+        let back = handle(&world, stays);
+        world.command(stays, PeerCommand::Send { session: back, datagram: b"found" }).unwrap();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.hosts[moves].datagrams, [b"found"], "{:#?}", world.peer(stays).snapshot());
+    }
+}
+
+// [R-KEEP-006]
+#[test]
+fn a_relayed_session_that_nobody_uses_stays_and_a_dead_peer_ends_it() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut config = peer_config(1, BOTH);
+        config.relay = RelayPolicy::Only;
+        let mut world = World::new(6, config, peer_config(2, BOTH));
+        world.run(Duration::from_secs(2));
+        let session = world.connect(A, B, Some(transport));
+        assert!(world.run_until(Duration::from_secs(5), |world| world.told(B, "established", "")));
+        world.run(Duration::from_secs(600));
+        let late = match transport {
+            Transport::Udp => PeerCommand::Send { session, datagram: b"late" },
+            Transport::Tcp => PeerCommand::Write { session, octets: b"late" },
+        };
+        world.command(A, late).unwrap();
+        assert!(world.run_until(Duration::from_secs(5), |world| {
+            world.hosts[B].datagrams == [b"late"] || world.hosts[B].stream == b"late"
+        }));
+        world.hosts[B].up = false;
+        assert!(world.run_until(Duration::from_secs(200), |world| world.told(A, "closed", "lost")));
+    }
+}
+
+#[test]
+fn sixty_sessions_asked_for_at_once_are_all_answered() {
+    let mut world = ready((true, false));
+    for number in 50..110 {
+        let peer = pinhole_proto::noise::public_key(&pinhole_proto::noise::Dalek, &[number; 32]);
+        world.command(A, PeerCommand::Connect { peer, transport: None }).unwrap();
+    }
+    world.run(Duration::from_secs(19));
+    let refused = world.hosts[A].events.iter().filter(|(_, event)| event.to_string().contains("not-registered"));
+    assert_eq!(refused.count(), 60);
 }

@@ -45,7 +45,7 @@ impl Attempt {
         }
     }
 
-    const fn is_running(&self) -> bool {
+    pub(super) const fn is_running(&self) -> bool {
         matches!(self, Self::Running { .. })
     }
 }

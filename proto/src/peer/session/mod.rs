@@ -8,6 +8,7 @@ mod attempt;
 mod data;
 mod handshake;
 mod paths;
+mod relay;
 
 use alloc::vec::Vec;
 
@@ -26,13 +27,14 @@ use crate::request::{Answers, Due, Requests};
 use crate::time::Duration;
 use crate::wire::SessionId;
 use crate::wire::code::{Mapping, Refusal, Transports, Verdict};
-use crate::wire::control::{Close, RelayOpen, RelayOpened};
+use crate::wire::control::Close;
 use crate::wire::message::{Message, Request};
 use crate::wire::sealed::{ChannelId, Index};
 
 pub(super) use attempt::Attempt;
 pub(super) use handshake::Role;
 pub(super) use paths::Source;
+use relay::RelayWatch;
 
 /// A session with one other peer.
 #[derive(Clone)]
@@ -53,6 +55,7 @@ pub(super) struct Session {
     association: Option<Association>,
     channel: Option<ChannelId>,
     relay_lane: Option<Lane>,
+    relay: RelayWatch,
     paths: Vec<Path>,
     next_path: u16,
     selected: Selection,
@@ -123,6 +126,7 @@ impl Session {
             association: None,
             channel: None,
             relay_lane: None,
+            relay: RelayWatch::default(),
             paths: Vec::new(),
             next_path: 0,
             selected: Selection::Nothing,
@@ -203,46 +207,6 @@ impl Session {
             Stage::Established if self.channel.is_none() => self.open_relay(core, leg),
             Stage::Asking | Stage::Introduced | Stage::Keyed | Stage::Established | Stage::Ended => {}
         }
-    }
-
-    /// The binding of this session is gone, and with it the server's memory of the channel.
-    pub(super) fn on_offline(&mut self, core: &mut Core, slot: Slot) {
-        if self.slot != Some(slot) {
-            return;
-        }
-        self.channel = None;
-        self.relay_lane = None;
-        if self.selected == Selection::Relay {
-            self.selected = Selection::Nothing;
-            core.event(PeerEvent::PathLost { session: self.handle, path: relay_info(self.transport) });
-            self.on_nothing_left(core);
-        }
-    }
-
-    /// The server opened a relay channel again.
-    pub(super) fn on_channel(&mut self, core: &mut Core, leg: &mut Leg, opened: RelayOpened) {
-        self.channel = Some(opened.channel);
-        self.relay_lane = self.association.as_mut().map(Association::lane);
-        if self.selected == Selection::Nothing {
-            self.select(core, leg, Selection::Relay);
-        }
-        core.timers.clear(Timer::Expire(self.handle));
-        self.propose(core, leg);
-    }
-
-    fn open_relay(&mut self, core: &mut Core, leg: &mut Leg) {
-        if core.config.relay == RelayPolicy::Never || leg.is_asking(self.handle) {
-            return;
-        }
-        let Some(transport) = self.transport else {
-            return;
-        };
-        let Some(slot) = leg.slot_of(transport) else {
-            return;
-        };
-        self.slot = Some(slot);
-        let open = RelayOpen { session: self.id, peer: self.peer, transport: Transports::of(transport) };
-        leg.request(core, slot, self.handle, Request::RelayOpen(open));
     }
 
     /// The server or the other peer refused.

@@ -83,14 +83,18 @@ impl Session {
             Ok(Some(verified)) => {
                 decode_all(&verified.association.open(&sealed, arrival(source.link))?)?;
                 self.on_keys(core, leg, verified, reply.message_2);
+                // The keys stay, whatever becomes of the packet that brought them.
+                if let Err(discard) = self.on_sealed(core, leg, source, &sealed) {
+                    core.note(discard);
+                }
+                Ok(())
             }
-            Ok(None) => {}
+            Ok(None) => self.on_sealed(core, leg, source, &sealed),
             Err(discard) => {
                 self.count_failure();
-                return Err(discard);
+                Err(discard)
             }
         }
-        self.on_sealed(core, leg, source, &sealed)
     }
 
     /// A sealed packet with this session's index.
@@ -135,6 +139,12 @@ impl Session {
         {
             let path = self.info(&self.paths[at]);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Heard, path });
+        }
+        if source.link == Link::Relay {
+            self.relay.on_heard(core.now);
+            if self.stage == Stage::Established {
+                core.timers.clear(Timer::Expire(self.handle));
+            }
         }
         let id = at.map(|at| self.paths[at].id);
         let mut replies = Vec::new();
@@ -181,7 +191,7 @@ impl Session {
                     && self.paths[at].sent_nonce(&reply.nonce)
                 {
                     self.on_path_reply(core, leg, at, &reply);
-                } else {
+                } else if !(path.is_none() && self.relay.awaits(&reply.nonce)) {
                     core.note(Discard::NonceUnknown);
                 }
             }
@@ -299,6 +309,9 @@ impl Session {
             core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
         }
         let id = self.paths[at].id;
+        if first && self.took_over(at) {
+            return self.select(core, leg, Selection::Path(id));
+        }
         if self.select_later == Some(id) {
             self.select_later = None;
             self.select(core, leg, Selection::Path(id));
@@ -313,6 +326,20 @@ impl Session {
     }
 
     // --- selection ---
+
+    /// Whether a path that was just proved is the selected one from another endpoint, as when a NAT on the way
+    /// forgot its mapping or the other peer moved: the same kind, outside of an attempt, and nothing arrived
+    /// on the selected one since this one was heard.
+    fn took_over(&self, at: usize) -> bool {
+        let Selection::Path(selected) = self.selected else { return false };
+        let Some(before) = self.position(Some(selected)) else { return false };
+        let (old, new) = (&self.paths[before], &self.paths[at]);
+        let udp = matches!((old.link, new.link), (Link::Udp { .. }, Link::Udp { .. }));
+        udp && old.id != new.id
+            && old.kind == new.kind
+            && old.last_received < new.heard_at
+            && !self.attempt.is_running()
+    }
 
     /// Whether a path is worth leaving the selected one for.
     fn is_better(&self, at: usize) -> bool {
@@ -345,6 +372,10 @@ impl Session {
             Selection::Relay | Selection::Nothing => relay_info(self.transport),
         };
         core.event(PeerEvent::Selected { session: self.handle, path });
+        if selection == Selection::Relay {
+            self.relay.on_heard(core.now);
+        }
+        core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
         if let Selection::Path(id) = selection
             && self.is_initiator()
         {
@@ -486,8 +517,10 @@ impl Session {
         if self.stage != Stage::Established {
             return;
         }
-        let Selection::Path(selected) = self.selected else {
-            return core.timers.set(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
+        let selected = match self.selected {
+            Selection::Path(selected) => selected,
+            Selection::Relay => return self.keep_relay(core, leg),
+            Selection::Nothing => return,
         };
         // A path that was proved and not selected is not kept: its consent ends by itself.
         let now = core.now;
@@ -511,6 +544,25 @@ impl Session {
         let check = self.check(core, at, false);
         self.send_on(core, at, &[check]);
         core.timers.set(Timer::Keepalive(self.handle), now + KEEPALIVE_RETRY);
+    }
+
+    /// Keeps the relay channel, which the server forgets when nobody uses it, and notices when the other
+    /// side does not answer through it.
+    fn keep_relay(&mut self, core: &mut Core, leg: &mut Leg) {
+        // [R-KEEP-006]
+        let due = self.relay.last_received + core.config.keepalive * 2;
+        if self.relay.unanswered == 0 && due > core.now {
+            return core.timers.set(Timer::Keepalive(self.handle), due);
+        }
+        if self.relay.unanswered >= MAX_UNANSWERED {
+            return self.lose_relay(core, leg);
+        }
+        let nonce = core.visible.octets();
+        self.relay.on_asked(nonce);
+        let check = PathCheck { nonce, observed: super::UNSPECIFIED };
+        let message = Message::Request(self.requests.reserve(), Request::PathCheck(check));
+        self.send_relay(core, leg, &[message]);
+        core.timers.set(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
     }
 
     /// The local addresses changed: show the other side where this one is.
