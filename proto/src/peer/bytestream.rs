@@ -16,6 +16,8 @@ pub(super) struct Sender {
     acknowledged: u64,
     /// The next octet to send on the current path.
     next: u64,
+    /// The end of what was ever sent.
+    sent: u64,
     /// The receiver takes octets before this offset.
     limit: u64,
     finished: bool,
@@ -76,6 +78,7 @@ impl Sender {
         let octets = self.buffer.range(from..to).copied().collect();
         let offset = self.next;
         self.next = until;
+        self.sent = self.sent.max(until);
         Some((offset, octets))
     }
 
@@ -92,7 +95,8 @@ impl Sender {
 
     /// Applies an acknowledgement; `None` when it tells nothing or of octets that were never sent.
     pub(super) fn acknowledge(&mut self, next: u64, window: u32) -> Option<Progress> {
-        if next < self.acknowledged || next > self.end() {
+        // [R-SESS-016]
+        if next < self.acknowledged || next > self.sent {
             return None;
         }
         self.limit = self.limit.max(next + u64::from(window));
@@ -257,11 +261,17 @@ mod tests {
         assert!(!receiver.take_end());
     }
 
+    // [R-SESS-016]
     #[test]
     fn an_acknowledgement_of_octets_never_sent_is_ignored() {
         let mut sender = Sender::new();
         sender.write(b"abc");
-        assert_eq!(sender.acknowledge(4, 100), None);
+        for beyond in [4, 3, 1] {
+            assert_eq!(sender.acknowledge(beyond, 100), None);
+        }
         assert_eq!(sender.next(), Some((0, b"abc".to_vec())));
+        sender.rewind();
+        assert!(sender.acknowledge(3, 100).is_some(), "sent before the way changed");
+        assert_eq!(sender.next(), None);
     }
 }

@@ -1,7 +1,6 @@
 //! Who may register: rates, cookies, and the Noise IK handshake (`spec/registration.md`).
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::common::Common;
 use super::discovery::versions;
@@ -30,7 +29,6 @@ pub(super) struct Admission {
     /// Per source, apart for those that showed a cookie: whoever forges a source spoils only the other.
     registers: RateLimiter<(Address, bool)>,
     handshakes: RateLimiter<()>,
-    prologue: Vec<u8>,
     tokens: Tokens,
     secrets: Rng,
 }
@@ -44,8 +42,6 @@ impl Admission {
             slots: Slots::new(config.shard, config.boot),
             registers: RateLimiter::new(limits.registers_per_second, limits.registers_per_second),
             handshakes: RateLimiter::new(limits.cookie_above, limits.cookie_above),
-            // A peer offers version 1 and this server answers version 1: the only lists there are.
-            prologue: prologue(&versions(), &versions()),
             tokens,
             secrets,
         }
@@ -65,6 +61,10 @@ impl Admission {
         // [R-REG-027]
         if !self.registers.take(now, (source, shown)) {
             return Err(Discard::OverLimit);
+        }
+        // [R-SEC-008] Whoever heard another list did not hear this server.
+        if register.answered != versions() {
+            return Err(Discard::HandshakeFailed);
         }
         let handshake = hash(&[register.message_1]);
         // [R-REG-005]
@@ -136,7 +136,7 @@ impl Admission {
             x25519: &x25519,
             secret: &common.config.secret,
             remote: None,
-            prologue: &self.prologue,
+            prologue: &prologue(&register.offered, &register.answered),
         };
         // [R-SEC-002]
         let received = noise.receive(secrets.octets(), register.message_1).map_err(|_| Discard::HandshakeFailed)?;

@@ -146,15 +146,12 @@ impl Session {
 
     /// Reads a message 2. `Ok` with the association the first time, `Ok(None)` for a copy of the valid one.
     pub(super) fn read_message_2(&self, core: &Core, message_2: &[u8]) -> Result<Option<Verified>, Discard> {
-        let Role::Initiator { written: Some((_, recipe)), tries, message_2: known } = &self.role else {
+        let Role::Initiator { written: Some((_, recipe)), message_2: known, .. } = &self.role else {
             return Err(Discard::MessageUnexpected);
         };
         // [R-PUNCH-005] [R-PUNCH-007]
         if let Some(known) = known {
             return if known == message_2 { Ok(None) } else { Err(Discard::HandshakeFailed) };
-        }
-        if *tries >= MAX_MESSAGE_2_TRIES {
-            return Err(Discard::OverLimit);
         }
         let prologue = prologue(&self.id, &core.id, &self.peer, &offered());
         let (payload, keys) =
@@ -163,6 +160,11 @@ impl Session {
         let acceptance: Acceptance = decode(&payload)?;
         let association = Association::new(keys, acceptance.index);
         Ok(Some(Verified { association, acceptance }))
+    }
+
+    /// Whether enough messages 2 were tried that came in a `PunchReply`.
+    pub(super) const fn has_tried_enough(&self) -> bool {
+        matches!(self.role, Role::Initiator { tries: MAX_MESSAGE_2_TRIES.., message_2: None, .. })
     }
 
     /// Counts a message 2 that did not verify.

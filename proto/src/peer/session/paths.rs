@@ -79,9 +79,17 @@ impl Session {
         if sealed.index != self.index {
             return Err(Discard::IndexUnknown);
         }
+        // [R-PUNCH-006]
+        if self.has_tried_enough() {
+            return Err(Discard::OverLimit);
+        }
         match self.read_message_2(core, reply.message_2) {
             Ok(Some(verified)) => {
-                decode_all(&verified.association.open(&sealed, arrival(source.link))?)?;
+                let opened = verified.association.open(&sealed, arrival(source.link));
+                if let Err(discard) = opened.and_then(|plaintext| decode_all(&plaintext).map(drop)) {
+                    self.count_failure();
+                    return Err(discard);
+                }
                 self.on_keys(core, leg, verified, reply.message_2);
                 // The keys stay, whatever becomes of the packet that brought them.
                 if let Err(discard) = self.on_sealed(core, leg, source, &sealed) {

@@ -187,8 +187,9 @@ fn garbage_costs_nothing_and_resets_are_bounded_in_all() {
     assert!(world.discarded(Discard::IndexUnknown) > 100);
 }
 
+// [R-SEC-002]
 #[test]
-fn a_wrong_key_or_a_cut_list_of_versions_makes_no_entry() {
+fn what_does_not_verify_makes_no_entry() {
     let mut world = World::new();
     let mut a = Client::udp(1, "198.51.100.7:7000");
     let mut register = a.register_packet([0; 16]);

@@ -492,3 +492,28 @@ fn shutdown_closes_streams_in_order_and_ends() {
     let refresh = Request::Refresh(b.refresh.clone());
     assert_eq!(b.ask(&mut world, refresh), Err(Discard::SocketUnknown));
 }
+
+// [R-SEC-001] [R-SEC-007] [R-SEC-008] [R-WIRE-040]
+#[test]
+fn a_peer_may_offer_what_nobody_knows_and_nobody_may_change_what_was_said() {
+    let mut world = World::new();
+    let mut greased = Client::udp(1, A);
+    greased.lists.0 = List::from_first([1, 0x0a]);
+    greased.register(&mut world);
+    let mut deceived = Client::udp(2, "192.0.2.2:1");
+    // Somebody told it of a version that this server does not have, or of none.
+    for answered in [&[2, 1][..], &[]] {
+        deceived.lists.1 = List::from_first(answered.iter().copied());
+        let register = deceived.register_packet([0; 16]);
+        assert_eq!(deceived.send(&mut world, &register), Err(Discard::HandshakeFailed));
+    }
+    // The list in clear is put right on the way, and what the peer believes is still another one.
+    let mut offered = Client::udp(3, "192.0.2.3:1");
+    offered.lists.0 = List::from_first([1, 2]);
+    let mut register = offered.register_packet([0; 16]);
+    assert_eq!(register[24..29], [2, 1, 2, 1, 1]);
+    register[26] = 1;
+    assert_eq!(offered.send(&mut world, &register), Err(Discard::HandshakeFailed));
+    assert!(world.server.snapshot().pending.is_empty());
+    assert_eq!(world.server.snapshot().registrations.len(), 1);
+}
