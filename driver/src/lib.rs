@@ -50,6 +50,14 @@ pub mod trace;
 pub use driver::{Driver, Options};
 pub use resolve::resolve;
 
+/// The addresses of this machine's interfaces that are up: no loopback, no link-local IPv6.
+///
+/// # Errors
+/// The system does not tell.
+pub fn interfaces() -> std::io::Result<Vec<pinhole_proto::Interface>> {
+    interfaces::list(None)
+}
+
 /// Thirty-two octets of the system's randomness, for an engine's seed.
 ///
 /// # Panics

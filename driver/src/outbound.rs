@@ -192,7 +192,7 @@ impl<S: SockaddrLike + Copy> Lane<S> {
         let length = range.len();
         let mut next = range.clone();
         let slices: [[IoSlice<'_>; 1]; BATCH] =
-            std::array::from_fn(|_| [next.next().map_or(IoSlice::new(&[]), payload)]);
+            std::array::from_fn(|_| [next.next().map_or_else(|| IoSlice::new(&[]), payload)]);
         let headers = if controls.is_empty() { &mut self.plain } else { &mut self.sourced };
         let slices = slices[..length].iter();
         let remotes = &self.remotes[range];

@@ -303,13 +303,12 @@ impl World {
             Ok(Packet::Register(register)) => {
                 self.registers = self.registers.wrapping_add(1);
                 let x25519 = curve();
-                let one: Versions = List::from_first([1]);
                 let handshake = Handshake {
                     pattern: Pattern::Ik,
                     x25519: &x25519,
                     secret: &[SERVER; 32],
                     remote: None,
-                    prologue: &prologue(&one, &one),
+                    prologue: &prologue(&register.offered, &register.answered),
                 };
                 let Ok(received) = handshake.receive([self.registers.wrapping_add(100); 32], register.message_1) else {
                     return;

@@ -327,7 +327,7 @@ impl World {
         let index = Index([9, 9, client.registers, client.secret]);
         client.pending = Some((recipe, index));
         let cookie = if flags & 1 == 1 { client.cookie } else { [0; 16] };
-        Packet::Register(Register { index, cookie, message_1: &message_1 }).encode()
+        Packet::Register(Register { index, cookie, offered: one.clone(), answered: one, message_1: &message_1 }).encode()
     }
 
     /// Seals and sends: `how` selects where from and on which path number.

@@ -129,10 +129,10 @@ pub fn run(cell: Cell, over: Over, times: usize, programs: &Programs, directory:
         let mut fault = judge(cell.expected, over, &outcome);
         // Where both NATs filter and lines take time, each side's SYN is on its way before it saw one arrive.
         let crossing = over == Over::Tcp && cell.expected == Expected::Direct && crosses(&topology);
-        if let (None, true, [Some(a), Some(b)]) = (&fault, crossing, captures) {
-            if [a, b].into_iter().any(|side| !syn_leaves_first(&side.finish().packets(), &meeting)) {
-                fault = Some("a SYN arrived before one had left".to_owned());
-            }
+        if let (None, true, [Some(a), Some(b)]) = (&fault, crossing, captures)
+            && [a, b].into_iter().any(|side| !syn_leaves_first(&side.finish().packets(), &meeting))
+        {
+            fault = Some("a SYN arrived before one had left".to_owned());
         }
         if let Some(fault) = fault {
             row.faults.push(format!("trial {time}: {fault}: {}", outcome.line()));
@@ -195,6 +195,13 @@ pub fn table(rows: &[Row]) -> String {
         "{:<34} {:<4} {:>7}  {:>16}  {:>16}  {:>12}  path of the first trial",
         "cell", "over", "ok", "direct ms", "first echo ms", "A's packets"
     );
+    out + &self::rows(rows)
+}
+
+/// The lines of the table without its head.
+#[must_use]
+pub fn rows(rows: &[Row]) -> String {
+    let mut out = String::new();
     for row in rows {
         let good = row.outcomes.len() - row.faults.len();
         let numbers = |of: fn(&Outcome) -> Option<f64>| spread(row.outcomes.iter().filter_map(of).collect());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::recording::{Direction, Packet};
 
@@ -94,43 +94,137 @@ impl View {
     }
 }
 
-/// Draws what was seen at some places from `since` on, at most `rows` rows.
+/// One end of the ladder: a host and the outside of its NAT, in the order in which packets leave.
+#[derive(Debug)]
+pub struct Side<'a> {
+    /// What the host is called.
+    pub host: &'a str,
+    /// What the NAT is called.
+    pub nat: &'a str,
+    /// Packets seen at the host.
+    pub inside: Vec<Packet>,
+    /// Packets seen outside of the NAT.
+    pub outside: Vec<Packet>,
+}
+
+/// A packet at one side: seen inside, outside, or both.
+struct Row {
+    at: Instant,
+    side: usize,
+    direction: Direction,
+    inside: Option<View>,
+    outside: Option<View>,
+}
+
+/// Draws what left and reached both sides from `since` on, at most `rows` rows: the host's endpoint, what
+/// its NAT made of it, and where the NAT dropped a packet. Bare acknowledgements are left out.
 #[must_use]
-pub fn draw(places: &[(&str, Vec<Packet>)], since: Instant, rows: usize) -> String {
-    let mut seen: Vec<(Instant, usize, Direction, View)> = Vec::new();
-    for (column, (_, packets)) in places.iter().enumerate() {
-        for packet in packets.iter().filter(|packet| packet.at >= since) {
-            if let Some(view) = View::of(&packet.octets)
-                && !view.is_bare_ack()
-            {
-                seen.push((packet.at, column, packet.direction, view));
-            }
-        }
-    }
-    seen.sort_by_key(|&(at, column, ..)| (at, column));
+pub fn draw(sides: &[Side<'_>; 2], since: Instant, rows: usize) -> String {
+    let mut all: Vec<Row> = sides.iter().enumerate().flat_map(|(number, side)| side.rows(number, since)).collect();
+    all.sort_by_key(|row| (row.at, row.side));
+    let [a, b] = sides;
     let mut out = String::new();
-    let _ = write!(out, "{:>9}  ", "ms");
-    for (name, _) in places {
-        let _ = write!(out, "{name:<10}");
+    let _ = writeln!(out, "{:>8}  {:<7}{:<12}{:<9}{:<8}packet", "ms", a.host, a.nat, b.nat, b.host);
+    for row in all.iter().take(rows) {
+        let _ = write!(out, "{:>8.1}  ", (row.at - since).as_secs_f64() * 1_000.0);
+        let _ = writeln!(out, "{}    {}", row.picture(), row.text());
     }
-    let _ = writeln!(out, "packet");
-    for (at, column, direction, view) in seen.iter().take(rows) {
-        let _ = write!(out, "{:>9.3}  ", (*at - since).as_secs_f64() * 1_000.0);
-        for place in 0..places.len() {
-            let mark = match direction {
-                _ if place != *column => "|",
-                Direction::Out => "o-->",
-                Direction::In => "-->o",
-            };
-            let _ = write!(out, "{mark:<10}");
-        }
-        let _ = writeln!(out, "{} -> {}  {}", view.source, view.destination, view.name());
-    }
-    if seen.len() > rows {
-        let _ = writeln!(out, "{:>9}  and {} more", "", seen.len() - rows);
+    if all.len() > rows {
+        let _ = writeln!(out, "{:>8}  and {} more", "", all.len() - rows);
     }
     out
 }
+
+impl Side<'_> {
+    /// Pairs what was seen inside with what was seen outside.
+    fn rows(&self, side: usize, since: Instant) -> Vec<Row> {
+        let views = |packets: &[Packet]| -> Vec<(Instant, Direction, View)> {
+            let seen = packets.iter().filter(|packet| packet.at >= since);
+            seen.filter_map(|packet| Some((packet.at, packet.direction, View::of(&packet.octets)?)))
+                .filter(|(.., view)| !view.is_bare_ack())
+                .collect()
+        };
+        let mut outside = views(&self.outside);
+        let mut rows = Vec::new();
+        for (at, direction, inside) in views(&self.inside) {
+            let found = outside.iter().position(|&(other, way, view)| {
+                let apart = other.max(at) - other.min(at);
+                way == direction && apart < CROSSING && view.crosses_as(&inside, direction)
+            });
+            let outside = found.map(|found| outside.remove(found));
+            let at = outside.map_or(at, |(other, ..)| other.min(at));
+            rows.push(Row { at, side, direction, inside: Some(inside), outside: outside.map(|(.., view)| view) });
+        }
+        rows.extend(outside.into_iter().map(|(at, direction, view)| Row {
+            at,
+            side,
+            direction,
+            inside: None,
+            outside: Some(view),
+        }));
+        rows
+    }
+}
+
+impl Row {
+    /// The four places as bars, and the packet as an arrow between some of them.
+    fn picture(&self) -> String {
+        const PLACES: [usize; 4] = [0, 9, 19, 28];
+        let mut line = [b' '; 29];
+        for place in PLACES {
+            line[place] = b'|';
+        }
+        // The host, its NAT, and a place in the middle that stands for everything outside.
+        let (host, nat, outside) = if self.side == 0 { (0, 9, 13) } else { (28, 19, 15) };
+        let (from, to, end) = match (self.direction, self.inside.is_some(), self.outside.is_some()) {
+            (Direction::Out, true, true) => (host, outside, None),
+            (Direction::Out, true, false) => (host, nat, Some(b'x')),
+            (Direction::Out, false, _) => (nat, outside, None),
+            (Direction::In, true, true) => (outside, host, None),
+            (Direction::In, true, false) => (nat, host, None),
+            (Direction::In, false, _) => (outside, nat, Some(b'x')),
+        };
+        for place in &mut line[from.min(to)..=from.max(to)] {
+            *place = if *place == b'|' { b'+' } else { b'-' };
+        }
+        line[from] = b'o';
+        line[to] = end.unwrap_or(if from < to { b'>' } else { b'<' });
+        line.iter().map(|&octet| char::from(octet)).collect()
+    }
+
+    fn text(&self) -> String {
+        let arrow = |view: &View| format!("{} -> {}", view.source, view.destination);
+        match (self.inside, self.outside, self.direction) {
+            (Some(inside), Some(outside), Direction::Out) if inside.source != outside.source => {
+                format!("{} as {}  {}", inside.source, arrow(&outside), outside.name())
+            }
+            (Some(inside), Some(outside), Direction::In) if inside.destination != outside.destination => {
+                format!("{} as {}  {}", arrow(&outside), inside.destination, outside.name())
+            }
+            (Some(view), Some(_), _) => format!("{}  {}", arrow(&view), view.name()),
+            (None, Some(view), Direction::In) => format!("{}  {}, dropped by the NAT", arrow(&view), view.name()),
+            (Some(view), None, Direction::Out) => format!("{}  {}, stays inside", arrow(&view), view.name()),
+            (Some(view), None, Direction::In) | (None, Some(view), Direction::Out) => {
+                format!("{}  {}", arrow(&view), view.name())
+            }
+            (None, None, _) => String::new(),
+        }
+    }
+}
+
+impl View {
+    /// Whether this packet outside is that one inside, behind the NAT's translation.
+    fn crosses_as(&self, inside: &Self, direction: Direction) -> bool {
+        let kept = match direction {
+            Direction::Out => self.destination == inside.destination,
+            Direction::In => self.source == inside.source,
+        };
+        kept && (self.flags, self.kind, self.payload) == (inside.flags, inside.kind, inside.payload)
+    }
+}
+
+/// A packet crosses a NAT within this time.
+const CROSSING: Duration = Duration::from_millis(5);
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -140,6 +234,35 @@ const ACK: u8 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::Fate;
+
+    fn packet(at: Instant, direction: Direction, source: [u8; 4], destination: [u8; 4]) -> Packet {
+        let mut octets = vec![0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0];
+        octets.extend(source);
+        octets.extend(destination);
+        octets.extend([0x10, 0xe1, 0x10, 0xe1, 0, 9, 0, 0, 0x08]);
+        Packet { at, direction, fate: Fate::Passed, length: octets.len(), octets: octets.into() }
+    }
+
+    #[test]
+    fn a_packet_that_the_nat_drops_ends_there() {
+        let since = Instant::now();
+        let (a, nat, b) = ([10, 0, 0, 1], [155, 99, 25, 11], [138, 76, 29, 7]);
+        let sides = [
+            Side {
+                host: "A",
+                nat: "NAT A",
+                inside: vec![packet(since, Direction::Out, a, b)],
+                outside: vec![packet(since, Direction::Out, nat, b), packet(since, Direction::In, b, nat)],
+            },
+            Side { host: "B", nat: "NAT B", inside: vec![], outside: vec![] },
+        ];
+        let drawn = draw(&sides, since, 10);
+        assert!(drawn.contains("o--------+--->     |        |"), "{drawn}");
+        assert!(drawn.contains("10.0.0.1:4321 as 155.99.25.11:4321 -> 138.76.29.7:4321  Punch 1"), "{drawn}");
+        assert!(drawn.contains("|        x---o     |        |"), "{drawn}");
+        assert!(drawn.contains("dropped by the NAT"), "{drawn}");
+    }
 
     #[test]
     fn a_datagram_and_a_syn_are_read() {

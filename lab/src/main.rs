@@ -1,5 +1,8 @@
 //! `pinhole-lab`: a network of the lab around any program.
 
+mod checks;
+mod command;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode};
 use std::time::Duration;
@@ -25,6 +28,10 @@ enum Verb {
         /// Which kinds; all if none is named.
         kinds: Vec<NatKind>,
     },
+    Cells(command::cells::Arguments),
+    Bench(command::bench::Arguments),
+    Checks(command::checks::Arguments),
+    Demo(command::demo::Arguments),
     /// Run shell commands on the hosts of a network, and end when the last one given ends.
     Run(Run),
 }
@@ -77,6 +84,19 @@ fn main() -> anyhow::Result<ExitCode> {
             enter()?;
             probe(if kinds.is_empty() { &NatKind::ALL } else { &kinds })
         }
+        Verb::Cells(arguments) => {
+            enter()?;
+            command::cells::run(&arguments)
+        }
+        Verb::Bench(arguments) => {
+            enter()?;
+            command::bench::run(&arguments)
+        }
+        Verb::Checks(arguments) => {
+            enter()?;
+            command::checks::run(&arguments)
+        }
+        Verb::Demo(arguments) => command::demo::run(&arguments),
         Verb::Run(run) => {
             enter()?;
             run_commands(&run)

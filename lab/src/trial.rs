@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::error::LabError;
 use crate::lab::Lab;
-use crate::topology::{Kind, Topology};
+use crate::topology::Topology;
 
 /// The reference binaries.
 #[derive(Clone, Debug)]
@@ -121,6 +121,34 @@ impl Running {
         self.wait_for(name, patience, |value| is(value, name).then(|| value.clone()))
     }
 
+    /// Waits for an event of this name that happened after a moment, which [`now_us`] counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_for`](Self::wait_for).
+    pub fn event_after(&mut self, name: &str, moment: u64, patience: Duration) -> Result<Value, LabError> {
+        let later = |value: &Value| value["t_us"].as_u64().is_some_and(|at| at > moment);
+        self.wait_for(name, patience, |value| (is(value, name) && later(value)).then(|| value.clone()))
+    }
+
+    /// Everything that it said so far.
+    pub fn said(&mut self) -> &[Value] {
+        self.said.extend(self.lines.try_iter());
+        &self.said
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Takes its standard input, for a thread that writes more than the program reads at once.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
     /// Writes a line to its standard input.
     ///
     /// # Errors
@@ -174,8 +202,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -217,8 +244,20 @@ impl Meeting {
         directory: &Path,
         echo: bool,
     ) -> Result<Self, LabError> {
+        Self::start(Lab::build(topology)?, over, programs, directory, echo)
+    }
+
+    /// As [`new`](Self::new), in a lab that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Silent`].
+    pub fn in_lab(lab: Lab, over: Over, programs: &Programs, directory: &Path) -> Result<Self, LabError> {
+        Self::start(lab, over, programs, directory, true)
+    }
+
+    fn start(lab: Lab, over: Over, programs: &Programs, directory: &Path, echo: bool) -> Result<Self, LabError> {
         std::fs::create_dir_all(directory).map_err(|error| LabError::io("make a directory for keys", error))?;
-        let lab = Lab::build(topology)?;
         let (server, url) = start_server(&lab, programs, directory)?;
         let mut command = lab.command("b", &programs.peer)?;
         command.arg("listen");
@@ -230,7 +269,9 @@ impl Meeting {
         let mut b = Running::start("pinhole-peer listen", command)?;
         let online = b.event("online", START)?;
         if over == Over::Auto {
-            b.wait_for("online over TCP", START, |value| (is(value, "online") && value["transport"] == "tcp").then_some(()))?;
+            b.wait_for("online over TCP", START, |value| {
+                (is(value, "online") && value["transport"] == "tcp").then_some(())
+            })?;
         }
         let id = text(&online, "id");
         Ok(Self { lab, server, b, id, url, over, programs: programs.clone(), directory: directory.to_path_buf() })
@@ -282,8 +323,25 @@ impl Meeting {
         std::thread::sleep(settle);
         self.lab.wire("a")?.clear();
         a.write_line("go")?;
-        let (events, status) = a.finish(PING)?;
-        Ok(Outcome::new(events, status.code(), &self.lab))
+        self.outcome(a, PING)
+    }
+
+    /// Waits for the end of a peer on A, and makes an outcome of what it said.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Silent`].
+    pub fn outcome(&self, a: Running, patience: Duration) -> Result<Outcome, LabError> {
+        let (events, status) = a.finish(patience)?;
+        let mut outcome = Outcome::from_events(events);
+        outcome.code = status.code();
+        outcome.wire = outcome.direct.as_ref().zip(outcome.direct_ms).and_then(|(path, ms)| {
+            let to = at(path["t_us"].as_u64()?);
+            let from = to.checked_sub(Duration::from_secs_f64(ms / 1_000.0))?;
+            let totals = self.lab.wire("a").ok()?.between(from, to);
+            Some((totals.packets(), totals.octets()))
+        });
+        Ok(outcome)
     }
 }
 
@@ -323,26 +381,21 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn new(events: Vec<Value>, code: Option<i32>, lab: &Lab) -> Self {
+    /// Reads the events of a peer that connected.
+    #[must_use]
+    pub fn from_events(events: Vec<Value>) -> Self {
         let find = |name: &str| events.iter().find(|value| is(value, name));
         let direct = events
             .iter()
             .find(|value| is(value, "path") && value["kind"] != "relayed" && value["state"] != "untried")
             .cloned();
-        let direct_ms = direct.as_ref().and_then(|path| path["ms"].as_f64());
-        let wire = direct.as_ref().zip(direct_ms).and_then(|(path, ms)| {
-            let to = at(path["t_us"].as_u64()?);
-            let from = to.checked_sub(Duration::from_secs_f64(ms / 1_000.0))?;
-            let totals = lab.wire("a").ok()?.between(from, to);
-            Some((totals.packets(), totals.octets()))
-        });
         Self {
-            direct_ms,
+            direct_ms: direct.as_ref().and_then(|path| path["ms"].as_f64()),
             transport: find("introduced").map(|value| text(value, "transport")).unwrap_or_default(),
             echo_ms: find("echo").and_then(|value| value["ms"].as_f64()),
             verdict: find("verdict").or_else(|| find("failed")).map(|value| text(value, "code")),
-            wire,
-            code,
+            wire: None,
+            code: None,
             direct,
             events,
         }
@@ -377,17 +430,18 @@ pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }
 
+/// `CLOCK_MONOTONIC` in microseconds, which is what programs call `t_us`.
+#[must_use]
+pub fn now_us() -> u64 {
+    let reading = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(reading.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The moment of a reading of CLOCK_MONOTONIC in microseconds, which is what this system's `Instant` counts.
 fn at(micros: u64) -> Instant {
     let now = Instant::now();
     let reading = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     now.checked_sub(reading.saturating_sub(Duration::from_micros(micros))).unwrap_or(now)
-}
-
-/// Whether a network's NATs are between A and B at all.
-#[must_use]
-pub const fn has_two_sites(kind: Kind) -> bool {
-    !matches!(kind, Kind::SameNat { .. } | Kind::OneNat { .. } | Kind::TwoLevels { .. })
 }
 
 /// How long a program may take to say that it is there.

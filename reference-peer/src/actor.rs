@@ -21,6 +21,7 @@ use crate::moment::Moment;
 use crate::session::Session;
 use crate::shared::{Finish, Phase, Shared, State, wake};
 use crate::status::{Binding, Status, Trouble};
+use crate::trace;
 
 /// What a handle asks of the node's thread.
 pub(crate) enum Request {
@@ -98,6 +99,9 @@ pub(crate) async fn run(mut driver: Driver<Peer>, ports: Ports, remember: Rememb
             break Ok(());
         }
     };
+    if let Err(error) = driver.finish(STOP_GRACE).await {
+        tracing::debug!(%error, "finish");
+    }
     // The trace is complete once the driver is gone, and only then the node says that it has ended.
     drop(driver);
     registry.finish(end);
@@ -130,7 +134,7 @@ impl Registry {
             }
             Some(Request::Send { session, datagram }) => {
                 let datagram = &datagram[..];
-                let sent = driver.command(PeerCommand::Send { session, datagram });
+                let sent = command(driver, PeerCommand::Send { session, datagram });
                 if sent.is_err()
                     && let Some(shared) = self.sessions.get(&session)
                 {
@@ -139,7 +143,7 @@ impl Registry {
                 false
             }
             Some(Request::Shutdown) | None => {
-                if let Err(error) = driver.command(PeerCommand::Shutdown) {
+                if let Err(error) = command(driver, PeerCommand::Shutdown) {
                     tracing::debug!(%error, "shutdown");
                 }
                 true
@@ -155,7 +159,7 @@ impl Registry {
         asked_at: Moment,
     ) -> Result<Session, CommandError> {
         let requests = self.weak_requests.upgrade().ok_or(CommandError::Unknown)?;
-        let PeerReply::Session(handle) = driver.command(PeerCommand::Connect { peer, transport })? else {
+        let PeerReply::Session(handle) = command(driver, PeerCommand::Connect { peer, transport })? else {
             return Err(CommandError::Unknown);
         };
         let signals = self.signal_sender.clone();
@@ -168,7 +172,7 @@ impl Registry {
         match *signal {
             Signal::Pump(session) => self.pump.push(session),
             Signal::Close(session) => {
-                if let Err(error) = driver.command(PeerCommand::Close { session }) {
+                if let Err(error) = command(driver, PeerCommand::Close { session }) {
                     tracing::debug!(?session, %error, "close");
                 }
             }
@@ -235,13 +239,12 @@ impl Registry {
                 let shared = self.introduced(session, peer, initiator, at);
                 // A session keeps the transport that it was introduced with.
                 let _ = shared.transport.set(transport);
+                self.begin(shared);
             }
             Event::Established { session, peer, initiator } => {
                 let shared = self.introduced(session, peer, initiator, at);
-                shared.phase.send_replace(Phase::Established);
-                if !shared.initiator {
-                    self.offer(shared);
-                }
+                shared.state().proved = true;
+                self.begin(shared);
             }
             Event::Path { session, .. }
             | Event::Selected { session, .. }
@@ -264,6 +267,23 @@ impl Registry {
         let entry = self.sessions.entry(session);
         let shared = entry.or_insert_with(|| Arc::new(Shared::new(session, peer, initiator, at, signals.clone())));
         Arc::clone(shared)
+    }
+
+    /// Hands the session to the application once the other peer has proved its key and the transport, which
+    /// decides the service, is known. The two come in either order: the other side's punch may be faster than
+    /// the server's introduction.
+    fn begin(&self, shared: Arc<Shared>) {
+        let complete = shared.state().proved && shared.transport.get().is_some();
+        let begun = shared.phase.send_if_modified(|phase| {
+            let begins = complete && *phase == Phase::Opening;
+            if begins {
+                *phase = Phase::Established;
+            }
+            begins
+        });
+        if begun && !shared.initiator {
+            self.offer(shared);
+        }
     }
 
     /// Hands an incoming session to `accept`; closes it when nobody takes the earlier ones.
@@ -315,16 +335,24 @@ impl Registry {
     }
 }
 
+/// Gives the engine a command, and the trace both command and answer.
+fn command(driver: &mut Driver<Peer>, command: PeerCommand<'_>) -> Result<PeerReply, CommandError> {
+    driver.note("command", &trace::Command(&command));
+    let reply = driver.command(command);
+    driver.note("reply", &trace::Reply(&reply));
+    reply
+}
+
 fn pump(driver: &mut Driver<Peer>, session: SessionHandle, state: &mut State) {
     if state.consumed > 0 {
         let octets = std::mem::take(&mut state.consumed);
-        if let Err(error) = driver.command(PeerCommand::Consume { session, octets }) {
+        if let Err(error) = command(driver, PeerCommand::Consume { session, octets }) {
             tracing::debug!(?session, %error, "consume");
         }
     }
     while !state.outbound.is_empty() {
         let (octets, _) = state.outbound.as_slices();
-        match driver.command(PeerCommand::Write { session, octets }) {
+        match command(driver, PeerCommand::Write { session, octets }) {
             Ok(PeerReply::Written(0)) | Err(_) => break,
             Ok(PeerReply::Written(taken)) => drop(state.outbound.drain(..taken)),
             Ok(PeerReply::Done | PeerReply::Session(_)) => break,
@@ -332,7 +360,7 @@ fn pump(driver: &mut Driver<Peer>, session: SessionHandle, state: &mut State) {
     }
     if state.outbound.is_empty()
         && state.finish == Finish::Asked
-        && driver.command(PeerCommand::Finish { session }).is_ok()
+        && command(driver, PeerCommand::Finish { session }).is_ok()
     {
         state.finish = Finish::Done;
     }

@@ -66,6 +66,9 @@ pub enum BindError {
     /// The file of known servers cannot be used.
     #[error(transparent)]
     KnownServers(#[from] KnownServersError),
+    /// The trace cannot be written.
+    #[error("cannot write the trace: {0}")]
+    Trace(#[source] io::Error),
     /// The system gave no thread, clock or sockets.
     #[error("cannot start: {0}")]
     System(#[source] io::Error),
@@ -151,7 +154,8 @@ impl Builder {
         self
     }
 
-    /// Writes the engine's inputs and outputs there, as JSON lines.
+    /// Writes the engine's inputs, outputs and commands there, as JSON lines: see
+    /// [`pinhole_driver::trace`]. Everything that the application sends is in it, in clear.
     #[must_use]
     pub fn trace(mut self, sink: impl io::Write + Send + 'static) -> Self {
         self.trace = Some(Trace(Box::new(sink)));
@@ -182,7 +186,12 @@ impl Builder {
             keepalive: self.keepalive,
             x25519: Arc::new(Dalek),
         };
-        let options = Options { bind: self.address, trace: self.trace.map(|trace| trace.0), watch_interfaces: true };
+        let mut trace = self.trace.map(|trace| trace.0);
+        if let Some(sink) = &mut trace {
+            let header = pinhole_driver::trace::header("peer", None);
+            sink.write_all(header.as_bytes()).map_err(BindError::Trace)?;
+        }
+        let options = Options { bind: self.address, trace, watch_interfaces: true };
         start(key.id(), self.transports, config, options, remember).await
     }
 

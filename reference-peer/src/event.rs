@@ -170,10 +170,21 @@ impl Events {
     pub async fn next(&mut self) -> Option<Stamped> {
         match self.0.recv().await {
             Ok(stamped) => Some(stamped),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                Some(Stamped { at: Moment::now(), event: Event::Missed(missed) })
-            }
+            Err(broadcast::error::RecvError::Lagged(count)) => Some(missed(count)),
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
+
+    /// The next event, if there is one at this moment.
+    pub fn try_next(&mut self) -> Option<Stamped> {
+        match self.0.try_recv() {
+            Ok(stamped) => Some(stamped),
+            Err(broadcast::error::TryRecvError::Lagged(count)) => Some(missed(count)),
+            Err(broadcast::error::TryRecvError::Closed | broadcast::error::TryRecvError::Empty) => None,
+        }
+    }
+}
+
+fn missed(count: u64) -> Stamped {
+    Stamped { at: Moment::now(), event: Event::Missed(count) }
 }

@@ -37,10 +37,10 @@
 //!
 //! # Two services
 //!
-//! The transport of a session decides what it carries. Over UDP that is **datagrams**: at most
-//! [`MAX_DATAGRAM`] octets, each arriving once or not at all. Over TCP it is a **byte stream** in each
-//! direction, [`StreamReader`] and [`StreamWriter`], which loses and reorders nothing when a path dies or
-//! a better one takes over. With [`Transports::Auto`] a session runs over UDP where both peers have it.
+//! Every session carries **datagrams**: at most [`MAX_DATAGRAM`] octets, each arriving once or not at all.
+//! A session over TCP carries besides a **byte stream** in each direction, [`StreamReader`] and
+//! [`StreamWriter`], which loses and reorders nothing when a path dies or a better one takes over. With
+//! [`Transports::Auto`] a session runs over UDP where both peers have it.
 //!
 //! # Threads and backpressure
 //!
@@ -67,6 +67,7 @@ mod session;
 mod shared;
 mod status;
 mod stream;
+mod trace;
 
 pub use builder::{BindError, Builder, Transports};
 pub use event::{Event, Events, Stamped};

@@ -12,14 +12,14 @@ use tokio::sync::{mpsc, watch};
 use crate::actor::{Request, Signal};
 use crate::moment::Moment;
 use crate::paths::Paths;
-use crate::shared::{Phase, Shared};
+use crate::shared::{Finish, Phase, Shared};
 use crate::stream::{StreamReader, StreamWriter};
 
 /// A session with another peer.
 ///
-/// Its service follows from its transport: a session over UDP carries **datagrams**
-/// ([`send`](Self::send), [`recv`](Self::recv)), a session over TCP carries a **byte stream** in each
-/// direction ([`split_stream`](Self::split_stream)). Both go on while paths come and go.
+/// Every session carries **datagrams** ([`send`](Self::send), [`recv`](Self::recv)); one over TCP also
+/// carries a **byte stream** in each direction ([`split_stream`](Self::split_stream)). Both go on while
+/// paths come and go.
 ///
 /// Clones are handles of the same session. When the last handle, reader and writer are dropped the
 /// session is closed; octets that the other peer has not acknowledged by then may be lost.
@@ -37,9 +37,6 @@ pub enum SendError {
     /// The datagram is longer than one packet carries.
     #[error("a datagram has at most {MAX_DATAGRAM} octets, this one has {0}")]
     TooLong(usize),
-    /// The session runs over TCP and carries a byte stream.
-    #[error("the session carries a byte stream, not datagrams")]
-    NotDatagrams,
     /// The session has ended.
     #[error("the session has ended ({})", crate::close_code(.0))]
     Closed(CloseReason),
@@ -48,8 +45,8 @@ pub enum SendError {
 /// Why a session has no byte stream to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
-    /// The session runs over UDP and carries datagrams.
-    #[error("the session carries datagrams, not a byte stream")]
+    /// The session runs over UDP and carries datagrams only.
+    #[error("the session runs over UDP and carries datagrams only")]
     NotAStream,
     /// The stream was taken before.
     #[error("the byte stream was taken already")]
@@ -102,7 +99,7 @@ impl Session {
         self.0.shared.transport.get().copied()
     }
 
-    /// Waits until the other peer has proved that it holds its key. Cancel-safe.
+    /// Waits until the other peer has proved that it holds its key, and the transport is known. Cancel-safe.
     ///
     /// # Errors
     /// The session ended before.
@@ -110,6 +107,19 @@ impl Session {
         match self.wait_for(|phase| !matches!(phase, Phase::Opening)).await {
             Phase::Opening | Phase::Established => Ok(()),
             Phase::Closed(reason) => Err(reason),
+        }
+    }
+
+    /// Waits until data has a way to the other peer, be it the relay or a direct path. Cancel-safe.
+    ///
+    /// # Errors
+    /// The session ended before.
+    pub async fn ready(&self) -> Result<(), CloseReason> {
+        let mut paths = self.watch_paths();
+        tokio::select! {
+            biased;
+            reason = self.closed() => Err(reason),
+            _ = paths.wait_for(|paths| paths.selected.is_some()) => Ok(()),
         }
     }
 
@@ -145,9 +155,6 @@ impl Session {
     pub async fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(SendError::TooLong(datagram.len()));
-        }
-        if self.transport() == Some(Transport::Tcp) {
-            return Err(SendError::NotDatagrams);
         }
         if let Some(reason) = self.0.shared.closed() {
             return Err(SendError::Closed(reason));
@@ -186,6 +193,17 @@ impl Session {
             return Err(StreamError::Taken);
         }
         Ok((StreamReader(self.clone()), StreamWriter(self.clone())))
+    }
+
+    /// Ends this side's byte stream after what was written, without waiting; `shutdown` of the
+    /// [`StreamWriter`] does the same and waits until the engine has taken everything.
+    pub fn finish(&self) {
+        let shared = &self.0.shared;
+        let mut state = shared.state();
+        if state.finish == Finish::No {
+            state.finish = Finish::Asked;
+            shared.pump(&mut state);
+        }
     }
 
     /// What this session did not carry.

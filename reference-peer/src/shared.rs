@@ -43,6 +43,8 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 pub(crate) struct State {
+    /// The other peer has proved that it holds its key.
+    pub(crate) proved: bool,
     pub(crate) inbox: VecDeque<Vec<u8>>,
     pub(crate) inbox_dropped: u64,
     pub(crate) send_dropped: u64,

@@ -1,4 +1,25 @@
 //! Worlds with the real engines: a [`Server`] and two [`Peer`]s in one of the draft's networks.
+//!
+//! ```
+//! use pinhole_proto::{Duration, Transport};
+//! use pinhole_sim::nat::Unsolicited;
+//! use pinhole_sim::topology::{self, Plan};
+//! use pinhole_sim::worlds::Trio;
+//! use pinhole_sim::{Behaviour, Chance, Place};
+//!
+//! let mut plan = Plan::default();
+//! plan.nat_b = Behaviour::address_restricted().with_unsolicited_syn(Unsolicited::Reset);
+//! plan.line_a = plan.line_a.with_loss(Chance::percent(3));
+//! let mut trio = Trio::new(1, &plan, topology::two_nats, |config| config.tcp = false);
+//! assert!(trio.register());
+//! trio.connect(Some(Transport::Udp)).expect("the peer is online");
+//! let a = trio.net.a;
+//! trio.world.run_for(Duration::from_secs(5));
+//! assert!(trio.is_direct(a), "{}", trio.world.trace().ladder());
+//! trio.world.cut(Place::Host(trio.net.server));
+//! trio.world.run_for(Duration::from_secs(60));
+//! println!("{:?} {:?}", trio.selected(a), trio.said(a).last());
+//! ```
 
 mod said;
 

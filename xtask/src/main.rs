@@ -1,8 +1,14 @@
 //! Pinhole's developer commands: `cargo xtask help`.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
+mod lab;
+mod needs;
 mod requirements;
+mod stage;
+mod tiers;
 mod vectors;
 
 /// Pinhole's developer commands.
@@ -15,14 +21,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The main job, shown: two peers behind two NATs connect, over UDP and over TCP.
+    ///
+    /// Exits with 0 when both connections were direct, with 1 when not, and with 3 where this machine cannot
+    /// have NATs and something less was shown.
+    Demo(lab::Passed),
+    /// Format, lints, documentation, unit tests, vectors: before every commit.
+    Check,
+    /// Every check, once.
+    Test(tiers::TestArguments),
+    /// The figures that need many runs; writes a report to `lab-report/`.
+    Soak,
+    /// Every network, kind of NAT and transport, with real packets: `--times N`, `--only NAME`.
+    Lab(lab::Passed),
+    /// Measurements beside their bars.
+    Bench(lab::BenchArguments),
     Requirements(requirements::Arguments),
     Vectors(vectors::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Requirements(arguments) => requirements::run(&arguments),
-        Command::Vectors(arguments) => vectors::run(&arguments),
+        Command::Demo(passed) => lab::demo(&passed),
+        Command::Check => tiers::check(),
+        Command::Test(arguments) => tiers::test(&arguments),
+        Command::Soak => tiers::soak(),
+        Command::Lab(passed) => lab::cells(&passed),
+        Command::Bench(arguments) => lab::bench(&arguments),
+        Command::Requirements(arguments) => requirements::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Vectors(arguments) => vectors::run(&arguments).map(|()| ExitCode::SUCCESS),
     }
 }
 

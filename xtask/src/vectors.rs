@@ -59,11 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     census.judge()?;
-    ensure!(
-        stale.is_empty(),
-        "stale, run `cargo xtask vectors`: {}",
-        stale.join(", ")
-    );
+    ensure!(stale.is_empty(), "stale, run `cargo xtask vectors`: {}", stale.join(", "));
     println!("{}", census.summary());
     if arguments.check {
         second_opinion()?;
@@ -75,11 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn second_opinion() -> anyhow::Result<()> {
     let spec = crate::root().join("spec");
     for script in ["codec.py", "noise.py"] {
-        match Command::new("python3")
-            .arg(spec.join(script))
-            .arg(spec.join("vectors"))
-            .status()
-        {
+        match Command::new("python3").arg(spec.join(script)).arg(spec.join("vectors")).status() {
             Ok(status) if status.success() => {}
             Ok(status) => bail!("spec/{script} disagrees with the vectors ({status})"),
             Err(error) => println!("spec/{script}: skipped, no python3 ({error})"),
@@ -131,11 +123,7 @@ struct Test {
 
 impl Group {
     fn new(kind: &'static str, subject: &'static str) -> Self {
-        Self {
-            kind,
-            subject,
-            tests: vec![],
-        }
+        Self { kind, subject, tests: vec![] }
     }
 
     /// Adds an input that decodes, and says what an encoder makes of it.
@@ -155,43 +143,21 @@ impl Group {
     /// Adds an input that decodes to itself.
     fn canonical(&mut self, flag: &'static str, comment: impl Into<String>, octets: &[u8]) {
         let comment = comment.into();
-        assert_eq!(
-            self.valid(flag, comment.clone(), octets),
-            octets,
-            "{comment}"
-        );
+        assert_eq!(self.valid(flag, comment.clone(), octets), octets, "{comment}");
     }
 
     /// Adds an input that is discarded.
-    fn invalid(
-        &mut self,
-        flag: &'static str,
-        comment: impl Into<String>,
-        discard: Discard,
-        octets: &[u8],
-    ) {
+    fn invalid(&mut self, flag: &'static str, comment: impl Into<String>, discard: Discard, octets: &[u8]) {
         let comment = comment.into();
         let found = describe::decode(self.kind, octets).map(|(decoded, _)| decoded);
-        assert_eq!(
-            found,
-            Err(discard),
-            "{}: {comment}: {}",
-            self.subject,
-            describe::hex(octets)
-        );
+        assert_eq!(found, Err(discard), "{}: {comment}: {}", self.subject, describe::hex(octets));
         let mut test = self.test(flag, comment, octets);
         test.error = json!(discard);
         self.tests.push(test);
     }
 
     /// Adds a test that is made from several values.
-    fn given(
-        &mut self,
-        flag: &'static str,
-        comment: impl Into<String>,
-        given: Value,
-        outcome: Result<Value, Discard>,
-    ) {
+    fn given(&mut self, flag: &'static str, comment: impl Into<String>, given: Value, outcome: Result<Value, Discard>) {
         let mut test = self.test(flag, comment.into(), &[]);
         test.hex = None;
         test.given = given;
@@ -241,13 +207,8 @@ impl Suite {
     /// The file: a test a line.
     fn text(&self) -> String {
         let number: usize = self.groups.iter().map(|group| group.tests.len()).sum();
-        let used: Vec<&str> = self
-            .groups
-            .iter()
-            .flat_map(|group| &group.tests)
-            .flat_map(|test| &test.flags)
-            .copied()
-            .collect();
+        let used: Vec<&str> =
+            self.groups.iter().flat_map(|group| &group.tests).flat_map(|test| &test.flags).copied().collect();
         let mut out = format!(
             "{{\n\"suite\": \"pinhole-{}\",\n\"schema\": \"README.md\",\n\"spec\": \"1\",\n\"numberOfTests\": {number},\n\"notes\": {{\n",
             self.name
@@ -304,11 +265,7 @@ impl Census {
     fn count(&mut self, suite: &Suite) {
         for test in suite.groups.iter().flat_map(|group| &group.tests) {
             self.tests += 1;
-            self.prefixes += test
-                .prefixes
-                .iter()
-                .map(|(from, to, _)| to - from + 1)
-                .sum::<usize>();
+            self.prefixes += test.prefixes.iter().map(|(from, to, _)| to - from + 1).sum::<usize>();
             if let Some(error) = test.error.as_str() {
                 self.negative += 1;
                 *self.errors.entry(error.into()).or_default() += 1;
@@ -342,11 +299,7 @@ impl Census {
     }
 
     fn summary(&self) -> String {
-        let errors: Vec<String> = self
-            .errors
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
+        let errors: Vec<String> = self.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
         format!(
             "{} vectors, {} of them negative ({}); {} prefixes",
             self.tests,

@@ -1,8 +1,8 @@
 //! The peer's engine.
 //!
 //! [`Peer`] takes inputs apart and hands them on: to the *leg* (`leg.rs`: discovery, registration,
-//! bindings), to *sessions* (`session/`: handshake, punching, paths, data), or to nobody. What they share
-//! is in `core.rs`.
+//! bindings), to *sessions* (`session/`: handshake, punching, paths, data), or to nobody. `streams.rs` takes
+//! streams apart, `news.rs` what the server said; what the parts share is in `core.rs`.
 
 pub mod api;
 mod budget;
@@ -10,9 +10,11 @@ mod bytestream;
 mod core;
 mod early;
 mod leg;
+mod news;
 mod path;
 mod session;
 mod snapshot;
+mod streams;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -34,9 +36,9 @@ use crate::wire::message::{Reply, RequestId};
 use crate::wire::sealed::{ChannelId, Index};
 use crate::wire::{Packet, Punch, SessionId};
 
-use self::core::{Core, Purpose, Timer};
+use self::core::{Core, Timer};
 use early::EarlyPunches;
-use leg::{Leg, News, Slot};
+use leg::{Leg, Slot};
 use path::Link;
 use session::{Role, Session, Source, Stage};
 
@@ -120,6 +122,7 @@ impl Peer {
                 let handle = self.by_id(&reply.session).ok_or(Discard::SessionUnknown)?;
                 self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
             }
+            // [R-WIRE-015]
             Packet::Discover(_) | Packet::Register(_) => Err(Discard::WrongRole),
         }
     }
@@ -145,290 +148,6 @@ impl Peer {
                 self.early.remember(self.core.now, source, *punch);
                 Err(Discard::SessionUnknown)
             }
-        }
-    }
-
-    // --- streams ---
-
-    fn on_stream(&mut self, stream: StreamId, what: StreamInput<'_>) -> Result<(), Discard> {
-        if let StreamInput::Accepted { socket, local, remote } = what {
-            self.core.port(socket).ok_or(Discard::SocketUnknown)?;
-            return self.core.accept(stream, local, remote);
-        }
-        let purpose = self.core.streams.get(&stream).map(|entry| entry.purpose).ok_or(Discard::StreamUnknown)?;
-        match what {
-            StreamInput::Accepted { .. } => {}
-            StreamInput::Connected { local } => self.on_connected(stream, purpose, local),
-            StreamInput::Received(octets) => self.on_received(stream, octets),
-            StreamInput::Written(octets) => {
-                self.core.written(stream, octets);
-                self.pump(purpose);
-            }
-            StreamInput::Closed(error) => {
-                self.core.streams.remove(&stream);
-                self.core.timers.clear(Timer::FirstFrame(stream));
-                match purpose {
-                    Purpose::Server(slot) => {
-                        let news = self.leg.on_closed(&mut self.core, slot, stream);
-                        self.on_news(news);
-                    }
-                    Purpose::Alternate(slot) => self.leg.on_alternate_closed(slot, stream),
-                    Purpose::Dial(handle) => {
-                        self.with_known(handle, |session, core, _| session.on_dial_failed(core, stream, error));
-                    }
-                    Purpose::Path(handle, path) => {
-                        self.with_known(handle, |session, core, leg| session.on_stream_closed(core, leg, path));
-                    }
-                    Purpose::Unproved => self.early.forget(stream),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn on_connected(&mut self, stream: StreamId, purpose: Purpose, local: Endpoint) {
-        if let Some(entry) = self.core.streams.get_mut(&stream) {
-            entry.local = Some(local);
-            // [R-TCP-002] A connection to oneself.
-            if entry.remote == local {
-                return self.core.close(stream, true);
-            }
-        }
-        match purpose {
-            Purpose::Server(slot) => self.leg.on_connected(&mut self.core, slot, stream),
-            Purpose::Alternate(slot) => self.leg.on_alternate_connected(&mut self.core, slot, stream),
-            Purpose::Dial(handle) => {
-                if self.sessions.contains_key(&handle) {
-                    self.with_known(handle, |session, core, _| session.on_dialled(core, stream));
-                } else {
-                    self.core.close(stream, true);
-                }
-            }
-            Purpose::Path(..) | Purpose::Unproved => {}
-        }
-    }
-
-    /// What arrives on a stream is taken frame by frame; a frame that is discarded is counted, and one
-    /// that breaks the stream's rules ends it.
-    fn on_received(&mut self, stream: StreamId, mut octets: &[u8]) {
-        while let Some(entry) = self.core.streams.get_mut(&stream) {
-            let (purpose, remote) = (entry.purpose, entry.remote);
-            let frame = match entry.deframer.next(&mut octets) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return,
-                Err(discard) => {
-                    self.core.note(discard);
-                    return self.break_stream(stream);
-                }
-            };
-            if let Err(discard) = self.on_frame(stream, purpose, remote, &frame) {
-                self.core.note(discard);
-                if breaks_stream(purpose, discard) {
-                    return self.break_stream(stream);
-                }
-            }
-        }
-    }
-
-    fn break_stream(&mut self, stream: StreamId) {
-        self.core.outbox.close(stream, true);
-        // A broken stream is a stream that ended.
-        let _ = self.on_stream(stream, StreamInput::Closed(None));
-    }
-
-    fn on_frame(&mut self, stream: StreamId, purpose: Purpose, remote: Endpoint, frame: &[u8]) -> Result<(), Discard> {
-        let packet = Packet::decode(frame)?;
-        let source = Source { link: Link::Stream { stream, remote }, local: None, octets: frame.len() };
-        match purpose {
-            Purpose::Server(slot) => match packet {
-                Packet::Discovered(found) => self.leg.on_discovered(&mut self.core, slot, None, found),
-                Packet::Registered(registered) => {
-                    let news = self.leg.on_registered(&mut self.core, slot, &registered)?;
-                    self.on_news(news);
-                    Ok(())
-                }
-                Packet::Reset(reset) => {
-                    let news = self.leg.on_reset(&mut self.core, slot, &reset)?;
-                    self.on_news(news);
-                    Ok(())
-                }
-                Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) => {
-                    let news = self.leg.on_sealed(&mut self.core, slot, &sealed)?;
-                    self.on_news(news);
-                    Ok(())
-                }
-                Packet::Relayed(relayed) => self.on_relayed(relayed.channel, relayed.packet),
-                Packet::Sealed(_) => Err(Discard::IndexUnknown),
-                Packet::Discover(_) | Packet::Register(_) | Packet::Punch(_) | Packet::PunchReply(_) => {
-                    Err(Discard::WrongRole)
-                }
-            },
-            Purpose::Alternate(slot) => match packet {
-                Packet::Discovered(found) => self.leg.on_discovered(&mut self.core, slot, Some(stream), found),
-                _ => Err(Discard::WrongRole),
-            },
-            Purpose::Dial(_) => Err(Discard::MessageUnexpected),
-            // Only the first frame names the session.
-            Purpose::Unproved => match packet {
-                Packet::Punch(punch) => match self.on_punch(source, &punch) {
-                    // It may be early; the stream has until its timer to be claimed.
-                    Err(Discard::SessionUnknown) => Ok(()),
-                    other => other,
-                },
-                Packet::PunchReply(reply) => {
-                    let handle = self.by_id(&reply.session).ok_or(Discard::SessionUnknown)?;
-                    self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
-                }
-                _ => Err(Discard::MessageUnexpected),
-            },
-            Purpose::Path(handle, _) => match packet {
-                Packet::Punch(punch) if self.by_id(&punch.session) == Some(handle) => self.on_punch(source, &punch),
-                Packet::PunchReply(reply) if self.by_id(&reply.session) == Some(handle) => {
-                    self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
-                }
-                Packet::Sealed(sealed) if self.by_index(sealed.index) == Some(handle) => {
-                    self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
-                }
-                Packet::Punch(_) | Packet::PunchReply(_) => Err(Discard::SessionUnknown),
-                Packet::Sealed(_) => Err(Discard::IndexUnknown),
-                Packet::Discover(_)
-                | Packet::Discovered(_)
-                | Packet::Register(_)
-                | Packet::Registered(_)
-                | Packet::Relayed(_)
-                | Packet::Reset(_) => Err(Discard::WrongRole),
-            },
-        }
-    }
-
-    /// Room on a stream: whoever waits for it goes on.
-    fn pump(&mut self, purpose: Purpose) {
-        match purpose {
-            Purpose::Path(handle, _) => self.with_known(handle, |session, core, leg| session.pump(core, leg)),
-            Purpose::Server(slot) => {
-                for session in self.sessions.values_mut().filter(|session| session.slot() == Some(slot)) {
-                    session.pump(&mut self.core, &mut self.leg);
-                }
-            }
-            Purpose::Alternate(_) | Purpose::Dial(_) | Purpose::Unproved => {}
-        }
-    }
-
-    // --- the server's messages ---
-
-    fn on_news(&mut self, news: Vec<News>) {
-        for news in news {
-            match news {
-                News::Online => {
-                    for session in self.sessions.values_mut() {
-                        session.on_online(&mut self.core, &mut self.leg);
-                    }
-                }
-                News::Offline(slot) => {
-                    for session in self.sessions.values_mut() {
-                        session.on_offline(&mut self.core, slot);
-                    }
-                }
-                News::Introduced(handle, slot, introduced) => {
-                    self.with_known(handle, |session, core, leg| session.on_introduced(core, leg, slot, &introduced));
-                }
-                News::Refused(handle, code) => self.refuse(handle, code),
-                News::Silent(handle) => {
-                    let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_silent(&mut self.core));
-                    if over {
-                        self.forget(handle);
-                    }
-                }
-                News::Introduce(slot, request, introduce) => self.on_introduce(slot, request, &introduce),
-                News::Answered(answered) => {
-                    if let Some(handle) = self.by_id(&answered.session) {
-                        self.with_known(handle, |session, core, leg| {
-                            session.on_answered(core, leg, &answered.candidates, &answered.message_2);
-                        });
-                    }
-                }
-                News::Rejected(rejected) => {
-                    if let Some(handle) = self.by_id(&rejected.session) {
-                        self.refuse(handle, rejected.code);
-                    }
-                }
-                News::Channel(handle, opened) => {
-                    self.with_known(handle, |session, core, leg| session.on_channel(core, leg, opened));
-                }
-            }
-        }
-    }
-
-    fn refuse(&mut self, handle: SessionHandle, code: Refusal) {
-        let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_refused(&mut self.core, code));
-        if over {
-            self.forget(handle);
-        }
-    }
-
-    /// A peer wants a session with this one.
-    fn on_introduce(&mut self, slot: Slot, request: RequestId, introduce: &Introduce) {
-        let initiator = introduce.initiator;
-        if let Some(handle) = self.by_id(&introduce.session) {
-            if let Some(answer) = self.sessions[&handle].answered(&introduce.message_1) {
-                self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
-            } else {
-                self.core.note(Discard::HandshakeFailed);
-            }
-            return;
-        }
-        // Glare: both asked. The session of the lower id is kept, and both `connect`s end with it.
-        let own = self
-            .sessions
-            .values()
-            .find(|session| {
-                session.peer == initiator
-                    && session.is_initiator()
-                    && matches!(session.stage(), Stage::Asking | Stage::Introduced)
-            })
-            .map(|session| session.handle);
-        if own.is_some() && self.core.id < initiator {
-            // The other side does the same sum: it drops this request and answers the one of this side.
-            return;
-        }
-        let refusal = if initiator == self.core.id || (own.is_none() && !self.accepts(&initiator)) {
-            Some(Refusal::REFUSED)
-        } else if own.is_none() && self.sessions.len() >= MAX_SESSIONS {
-            Some(Refusal::LIMITED)
-        } else {
-            None
-        };
-        if let Some(code) = refusal {
-            return self.leg.answer(&mut self.core, slot, request, Reply::Refuse(Refuse { code }));
-        }
-        let handle = own.unwrap_or_else(|| self.next_handle());
-        let role = Role::Responder { hash: [0; 32], message_2: Vec::new() };
-        let mut session = Session::new(&mut self.core, handle, initiator, introduce.session, role, false);
-        match session.respond(&mut self.core, &mut self.leg, slot, introduce) {
-            Err(code) => self.leg.answer(&mut self.core, slot, request, Reply::Refuse(Refuse { code })),
-            Ok(answer) => {
-                if own.is_some() {
-                    self.forget(handle);
-                    session.set_asked();
-                    session.keep_waiting(&mut self.core);
-                }
-                self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
-                session.start_attempt(&mut self.core, 1);
-                for (source, punch) in self.early.take(self.core.now, &introduce.session) {
-                    if let Err(discard) = session.on_punch(&mut self.core, source, &punch) {
-                        self.core.note(discard);
-                    }
-                }
-                self.sessions.insert(handle, session);
-            }
-        }
-    }
-
-    fn accepts(&self, peer: &PeerId) -> bool {
-        match &self.core.config.accept {
-            Accept::Nobody => false,
-            Accept::Only(peers) => peers.contains(peer),
-            Accept::Anybody => true,
         }
     }
 
@@ -474,6 +193,7 @@ impl Peer {
         if first {
             return;
         }
+        // [R-REG-015]
         let news = self.leg.on_moved(&mut self.core);
         self.on_news(news);
         for session in self.sessions.values_mut() {
@@ -502,10 +222,12 @@ impl Peer {
         if !possible {
             return Err(CommandError::NotOnline);
         }
+        // [R-LIM-004]
         if self.sessions.len() >= MAX_SESSIONS {
             return Err(CommandError::TooMany);
         }
         let handle = self.next_handle();
+        // [R-INTRO-002]
         let id = self.core.visible.octets();
         let mut session = Session::new(&mut self.core, handle, peer, id, Role::initiator(), true);
         session.ask(&mut self.core, &mut self.leg, transport);
@@ -598,6 +320,7 @@ impl Peer {
     /// A second session with a peer takes the place of the first.
     fn supersede(&mut self, handle: SessionHandle, peer: PeerId) {
         let older = |session: &&mut Session| {
+            // [R-INTRO-017]
             session.peer == peer && session.handle != handle && session.stage() == Stage::Established
         };
         let over: Vec<_> = self
@@ -702,18 +425,6 @@ impl Engine for Peer {
                 Output::Event(PeerEvent::Stream { session, octets })
             }
             Next::Event(event, _) => Output::Event(event),
-        }
-    }
-}
-
-/// Whether a frame that was discarded ends its stream: on the way to another peer the packet numbers have
-/// no gaps, and an accepted stream has one chance to name its session.
-const fn breaks_stream(purpose: Purpose, discard: Discard) -> bool {
-    match purpose {
-        Purpose::Unproved | Purpose::Dial(_) | Purpose::Alternate(_) => true,
-        Purpose::Path(..) => !matches!(discard, Discard::SessionUnknown | Discard::ChannelUnknown),
-        Purpose::Server(_) => {
-            matches!(discard, Discard::StreamOutOfOrder | Discard::DecryptFailed | Discard::KindUnknown)
         }
     }
 }

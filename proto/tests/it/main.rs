@@ -1,8 +1,11 @@
 //! The integration tests of `proto`: one binary.
+#![allow(clippy::unwrap_used, reason = "tests may")]
 
 mod contract;
 mod crypto;
 mod describe;
+mod hostile;
+mod registration;
 mod registries;
 mod sessions;
 mod vectors;

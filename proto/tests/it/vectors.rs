@@ -52,7 +52,7 @@ fn decoded(kind: &str, test: &Value) -> Result<(), String> {
     let octets = crypto::octets(&test["hex"]);
     let outcome = decode(kind, &octets);
     if let Ok((_, canonical)) = &outcome {
-        let expected = test.get("canonical").unwrap_or(&test["hex"]);
+        let expected = test.get("canonical").unwrap_or_else(|| &test["hex"]);
         if hex(canonical) != *expected {
             return Err(format!("encodes to {}", hex(canonical)));
         }

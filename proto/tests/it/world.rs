@@ -252,14 +252,6 @@ impl World {
         })
     }
 
-    pub(crate) fn when(&self, host: usize, name: &str, text: &str) -> Option<Instant> {
-        let found = |event: &&(Instant, serde_json::Value)| {
-            let event = event.1.to_string();
-            event.contains(&format!("\"{name}\"")) && event.contains(text)
-        };
-        self.hosts[host].events.iter().find(found).map(|(at, _)| *at)
-    }
-
     pub(crate) fn inject(&mut self, host: usize, kept: Kept) -> Option<Discard> {
         let before = self.hosts[host].discards.len();
         self.input(host, &kept);
@@ -290,7 +282,7 @@ impl World {
 
     fn lost(&mut self) -> bool {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.loss != 0 && (self.dice >> 33) % self.loss == 0
+        self.loss != 0 && (self.dice >> 33).is_multiple_of(self.loss)
     }
 
     fn drain(&mut self, host: usize) {

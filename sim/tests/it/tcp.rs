@@ -4,7 +4,7 @@ use pinhole_proto::{Duration, NetError, Transport};
 use pinhole_sim::nat::Unsolicited;
 use pinhole_sim::packet::Flags;
 use pinhole_sim::topology::{self, Plan};
-use pinhole_sim::{Chance, CrossingSyn, HostId, HostOptions, RealmId, Topology, World};
+use pinhole_sim::{Chance, CrossingSyn, HostId, HostOptions, Packet, RealmId, Topology, World};
 
 use crate::toy::{Do, Heard, Toy, at, heard, node, octet_at, tell};
 
@@ -285,6 +285,24 @@ fn a_receiver_that_does_not_read_stops_the_sender_and_a_lost_update_does_not_mat
     tell(&mut world, net.b, Do::Read(1, true));
     world.run_for(Duration::from_secs(10));
     assert_eq!(written(&world), 50_000);
+}
+
+#[test]
+fn a_reset_or_answer_that_names_another_syn_does_not_touch_a_dial() {
+    let (mut world, net) = listening(1, &Plan::default(), topology::both_public);
+    let (a, b) = (at("155.99.25.11:1234"), at("138.76.29.7:1234"));
+    tell(&mut world, net.a, Do::Dial(2, 1, b));
+    for flags in [Flags::RST, Flags::SYN_ACK] {
+        world.inject(net.server, Packet::tcp(b, a, flags, 0, 1));
+    }
+    world.run_for(Duration::from_millis(30));
+    assert_eq!(heard(&world, net.a).len(), 1, "only that the port is open");
+    world.run_for(SECOND);
+    assert_eq!(heard(&world, net.a).last(), Some(&Heard::Connected(2)));
+    // The same within a connection: a reset from beyond the window.
+    world.inject(net.server, Packet::tcp(b, a, Flags::RST, 0, 0));
+    world.run_for(SECOND);
+    assert_eq!(heard(&world, net.a).last(), Some(&Heard::Connected(2)));
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl Session {
         if hash[..16] != punch.proof {
             return Err(Discard::ProofWrong);
         }
+        // [R-PUNCH-003]
         let Some(at) = self.path_at(core, source) else {
             return Err(Discard::OverLimit);
         };
@@ -72,23 +73,36 @@ impl Session {
             return Err(Discard::SessionUnknown);
         }
         let Packet::Sealed(sealed) = Packet::decode(reply.sealed)? else {
+            // [R-WIRE-013]
             return Err(Discard::KindUnknown);
         };
         if sealed.index != self.index {
             return Err(Discard::IndexUnknown);
         }
+        // [R-PUNCH-006]
+        if self.has_tried_enough() {
+            return Err(Discard::OverLimit);
+        }
         match self.read_message_2(core, reply.message_2) {
             Ok(Some(verified)) => {
-                decode_all(&verified.association.open(&sealed, arrival(source.link))?)?;
+                let opened = verified.association.open(&sealed, arrival(source.link));
+                if let Err(discard) = opened.and_then(|plaintext| decode_all(&plaintext).map(drop)) {
+                    self.count_failure();
+                    return Err(discard);
+                }
                 self.on_keys(core, leg, verified, reply.message_2);
+                // The keys stay, whatever becomes of the packet that brought them.
+                if let Err(discard) = self.on_sealed(core, leg, source, &sealed) {
+                    core.note(discard);
+                }
+                Ok(())
             }
-            Ok(None) => {}
+            Ok(None) => self.on_sealed(core, leg, source, &sealed),
             Err(discard) => {
                 self.count_failure();
-                return Err(discard);
+                Err(discard)
             }
         }
-        self.on_sealed(core, leg, source, &sealed)
     }
 
     /// A sealed packet with this session's index.
@@ -102,6 +116,7 @@ impl Session {
         let Some(association) = &mut self.association else {
             return Err(Discard::IndexUnknown);
         };
+        // [R-PUNCH-010]
         let plaintext = association.open(sealed, arrival(source.link))?;
         let messages = decode_all(&plaintext)?;
         self.vet(source, &messages)?;
@@ -109,12 +124,22 @@ impl Session {
             return Err(Discard::ChannelUnknown);
         }
         let at =
+            // [R-PUNCH-008] [R-KEEP-005]
             if source.link == Link::Relay { None } else { Some(self.path_at(core, source).ok_or(Discard::OverLimit)?) };
         if let Some(association) = &mut self.association {
             association.enter(sealed, arrival(source.link));
         }
+        // [R-INTRO-013]
         if self.stage == Stage::Keyed {
             self.on_confirmed(core, leg);
+        }
+        // How the other side sees this one is worth knowing from the first packet on.
+        let observed = messages.iter().find_map(|message| match message {
+            Message::Request(_, Request::PathCheck(check)) => Some(check.observed),
+            _ => None,
+        });
+        if let (Some(at), Some(observed)) = (at, observed) {
+            self.paths[at].mapped = Some(observed);
         }
         if let Some(at) = at
             && self.paths[at].on_heard(core.now, source.octets)
@@ -122,6 +147,12 @@ impl Session {
         {
             let path = self.info(&self.paths[at]);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Heard, path });
+        }
+        if source.link == Link::Relay {
+            self.relay.on_heard(core.now);
+            if self.stage == Stage::Established {
+                core.timers.clear(Timer::Expire(self.handle));
+            }
         }
         let id = at.map(|at| self.paths[at].id);
         let mut replies = Vec::new();
@@ -147,6 +178,7 @@ impl Session {
         if self.paths.iter().any(|path| here(path) && path.sent_nonce(&reply.nonce)) {
             return Ok(());
         }
+        // [R-PUNCH-020]
         let elsewhere = self.paths.iter().any(|path| path.sent_nonce(&reply.nonce));
         Err(if elsewhere { Discard::NonceWrongSource } else { Discard::NonceUnknown })
     }
@@ -162,11 +194,12 @@ impl Session {
         match message {
             Message::Request(id, request) => self.on_request(core, leg, path, id, request, replies),
             Message::Answer(_, Reply::PathReply(reply)) => {
+                // [R-PUNCH-019]
                 if let Some(at) = self.position(path)
                     && self.paths[at].sent_nonce(&reply.nonce)
                 {
                     self.on_path_reply(core, leg, at, &reply);
-                } else {
+                } else if !(path.is_none() && self.relay.awaits(&reply.nonce)) {
                     core.note(Discard::NonceUnknown);
                 }
             }
@@ -177,9 +210,11 @@ impl Session {
                         core.timers.set(Timer::Expire(self.handle), core.now + Duration::from_micros(1));
                     }
                 }
+                // [R-SESS-006]
                 None => core.note(Discard::RequestUnknown),
             },
             Message::Answer(..) => core.note(Discard::MessageUnexpected),
+            // [R-SEC-006]
             Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) if self.stage != Stage::Established => {
                 core.note(Discard::SessionUnknown);
             }
@@ -202,15 +237,14 @@ impl Session {
         replies: &mut Vec<Message<'static>>,
     ) {
         let acknowledge = Reply::Acknowledge(Acknowledge {});
+        // [R-PUNCH-021]
         // A check is answered where it came from, each time anew.
         if let Request::PathCheck(check) = request {
             let observed = self.position(path).and_then(|at| self.paths[at].remote()).unwrap_or(check.observed);
             replies.push(Message::Answer(id, Reply::PathReply(PathReply { nonce: check.nonce, observed })));
-            if let Some(at) = self.position(path) {
-                self.paths[at].mapped = Some(check.observed);
-            }
             return;
         }
+        // [R-SESS-004]
         match self.answers.enter(id) {
             Seen::New => {}
             Seen::Pending => return,
@@ -220,6 +254,7 @@ impl Session {
             Request::Select(_) => self.on_select(core, leg, path),
             Request::Attempt(proposal) => self.on_proposal(core, proposal),
             Request::Close(_) => {
+                // [R-SESS-020]
                 self.end(core, CloseReason::Remote);
                 core.timers.set(Timer::Expire(self.handle), core.now + super::ENDED_LINGER);
             }
@@ -266,6 +301,7 @@ impl Session {
         }
         if first {
             if matches!(self.paths[at].link, Link::Udp { .. }) {
+                // [R-SEC-034]
                 self.paths[at].lane = self.association.as_mut().map(Association::lane);
             }
             self.paths[at].checks = 0;
@@ -275,15 +311,20 @@ impl Session {
             }
             let path = self.info(&self.paths[at]);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Proved, path });
+            // [R-PUNCH-012]
             self.stop_attempt(core);
             core.timers.clear(Timer::Expire(self.handle));
             core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
         }
         let id = self.paths[at].id;
+        if first && self.took_over(at) {
+            return self.select(core, leg, Selection::Path(id));
+        }
         if self.select_later == Some(id) {
             self.select_later = None;
             self.select(core, leg, Selection::Path(id));
         } else if self.is_initiator() && self.is_better(at) {
+            // [R-PUNCH-025]
             if self.paths[at].full_size && (first || !was_full_size) {
                 self.select(core, leg, Selection::Path(id));
             } else if first {
@@ -293,6 +334,20 @@ impl Session {
     }
 
     // --- selection ---
+
+    /// Whether a path that was just proved is the selected one from another endpoint, as when a NAT on the way
+    /// forgot its mapping or the other peer moved: the same kind, outside of an attempt, and nothing arrived
+    /// on the selected one since this one was heard.
+    fn took_over(&self, at: usize) -> bool {
+        let Selection::Path(selected) = self.selected else { return false };
+        let Some(before) = self.position(Some(selected)) else { return false };
+        let (old, new) = (&self.paths[before], &self.paths[at]);
+        let udp = matches!((old.link, new.link), (Link::Udp { .. }, Link::Udp { .. }));
+        udp && old.id != new.id
+            && old.kind == new.kind
+            && old.last_received < new.heard_at
+            && !self.attempt.is_running()
+    }
 
     /// Whether a path is worth leaving the selected one for.
     fn is_better(&self, at: usize) -> bool {
@@ -306,6 +361,7 @@ impl Session {
             Selection::Relay => 1,
             Selection::Path(id) => self.paths.iter().find(|path| path.id == id).map_or(0, |path| rank(path.kind)),
         };
+        // [R-PUNCH-022]
         self.paths[at].state() == PathState::Proved && rank(self.paths[at].kind) > current
     }
 
@@ -314,6 +370,7 @@ impl Session {
         if self.selected == selection || self.stage != Stage::Established {
             return;
         }
+        // [R-PUNCH-024] [R-RELAY-016] Only sending changes: every way is still read.
         self.selected = selection;
         let path = match selection {
             Selection::Path(id) => match self.paths.iter().find(|path| path.id == id) {
@@ -323,10 +380,15 @@ impl Session {
             Selection::Relay | Selection::Nothing => relay_info(self.transport),
         };
         core.event(PeerEvent::Selected { session: self.handle, path });
+        if selection == Selection::Relay {
+            self.relay.on_heard(core.now);
+        }
+        core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
         if let Selection::Path(id) = selection
             && self.is_initiator()
         {
             self.request(core, leg, Some(id), Request::Select(Select {}));
+            // [R-TCP-010] [R-TCP-011] Only the initiator closes the others, and later.
             if self.transport == Some(Transport::Tcp) {
                 core.timers.set(Timer::Losers(self.handle), core.now + LOSER_LINGER);
             }
@@ -339,6 +401,7 @@ impl Session {
             return;
         };
         let id = self.paths[at].id;
+        // [R-PUNCH-022] [R-PUNCH-023]
         if self.paths[at].state() == PathState::Proved {
             self.select(core, leg, Selection::Path(id));
         } else {
@@ -387,6 +450,7 @@ impl Session {
         at: usize,
         answer: Option<(Nonce, Endpoint)>,
     ) -> Option<(Vec<u8>, Nonce)> {
+        // [R-PUNCH-018]
         let nonce = core.visible.octets();
         let session = self.id;
         match &self.role {
@@ -412,6 +476,7 @@ impl Session {
 
     /// A check of a path, whose nonce is remembered.
     fn check(&mut self, core: &mut Core, at: usize, full_size: bool) -> Message<'static> {
+        // [R-PUNCH-018]
         let nonce = core.visible.octets();
         self.paths[at].remember(nonce, full_size);
         let observed = self.paths[at].remote().unwrap_or(super::UNSPECIFIED);
@@ -445,6 +510,7 @@ impl Session {
             let check = self.check(core, at, sizing);
             if sizing {
                 let mut plaintext = Vec::new();
+                // [R-PUNCH-025]
                 check.encode_padded(MAX_PEER_PACKET - SEAL_OVERHEAD, &mut plaintext);
                 self.send_plaintext(core, at, &plaintext);
             } else {
@@ -459,8 +525,10 @@ impl Session {
         if self.stage != Stage::Established {
             return;
         }
-        let Selection::Path(selected) = self.selected else {
-            return core.timers.set(Timer::Keepalive(self.handle), core.now + core.config.keepalive);
+        let selected = match self.selected {
+            Selection::Path(selected) => selected,
+            Selection::Relay => return self.keep_relay(core, leg),
+            Selection::Nothing => return,
         };
         // A path that was proved and not selected is not kept: its consent ends by itself.
         let now = core.now;
@@ -471,10 +539,12 @@ impl Session {
             return;
         };
         let path = &mut self.paths[at];
+        // [R-KEEP-001] [R-KEEP-002]
         let used = path.last_received.min(path.last_sent) + core.config.keepalive;
         if path.unanswered == 0 && used > now {
             return core.timers.set(Timer::Keepalive(self.handle), used);
         }
+        // [R-KEEP-003]
         if path.unanswered >= MAX_UNANSWERED {
             return self.lose(core, leg, at);
         }
@@ -482,6 +552,25 @@ impl Session {
         let check = self.check(core, at, false);
         self.send_on(core, at, &[check]);
         core.timers.set(Timer::Keepalive(self.handle), now + KEEPALIVE_RETRY);
+    }
+
+    /// Keeps the relay channel, which the server forgets when nobody uses it, and notices when the other
+    /// side does not answer through it.
+    fn keep_relay(&mut self, core: &mut Core, leg: &mut Leg) {
+        // [R-KEEP-006]
+        let due = self.relay.last_received + core.config.keepalive * 2;
+        if self.relay.unanswered == 0 && due > core.now {
+            return core.timers.set(Timer::Keepalive(self.handle), due);
+        }
+        if self.relay.unanswered >= MAX_UNANSWERED {
+            return self.lose_relay(core, leg);
+        }
+        let nonce = core.visible.octets();
+        self.relay.on_asked(nonce);
+        let check = PathCheck { nonce, observed: super::UNSPECIFIED };
+        let message = Message::Request(self.requests.reserve(), Request::PathCheck(check));
+        self.send_relay(core, leg, &[message]);
+        core.timers.set(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
     }
 
     /// The local addresses changed: show the other side where this one is.
@@ -567,6 +656,7 @@ impl Session {
     }
 
     fn send_plaintext(&mut self, core: &mut Core, at: usize, plaintext: &[u8]) {
+        // [R-PUNCH-017]
         if !self.paths[at].allows(plaintext.len() + SEAL_OVERHEAD) {
             return core.note(Discard::OverLimit);
         }

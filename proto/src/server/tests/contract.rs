@@ -39,7 +39,7 @@ impl Run {
         (Self { rng, clients, past: vec![], channels: vec![], streams: 101, accepted: 0, refused: 0 }, world)
     }
 
-    fn packet(&mut self, world: &mut World, at: usize) -> Vec<u8> {
+    fn packet(&mut self, at: usize) -> Vec<u8> {
         let other = self.rng.below(5) as usize;
         let target = self.clients[other].id;
         let session = [self.rng.below(3) as u8; 8];
@@ -103,7 +103,7 @@ impl Run {
     fn step(&mut self, world: &mut World) {
         let at = self.rng.below(5) as usize;
         self.revive(world, at);
-        let mut packet = self.packet(world, at);
+        let mut packet = self.packet(at);
         let mut via = self.clients[at].via;
         match self.rng.below(20) {
             0 => {
@@ -112,11 +112,9 @@ impl Run {
             }
             1 => packet.truncate(self.rng.below(packet.len() as u64) as usize),
             2 => via = Via::Udp(endpoint("203.0.113.66:6")),
-            3 => {
-                if !self.past.is_empty() {
-                    let old = self.rng.below(self.past.len() as u64) as usize;
-                    (_, packet) = self.past[old].clone();
-                }
+            3 if !self.past.is_empty() => {
+                let old = self.rng.below(self.past.len() as u64) as usize;
+                (_, packet) = self.past[old].clone();
             }
             4 => via = self.clients[self.rng.below(5) as usize].via,
             _ => {}
@@ -235,7 +233,7 @@ fn equal_inputs_give_equal_octets() {
         let mut all = vec![];
         for _ in 0..100 {
             let at = run.rng.below(5) as usize;
-            let packet = run.packet(&mut world, at);
+            let packet = run.packet(at);
             let _ = run.clients[at].send(&mut world, &packet);
             all.append(&mut world.sent);
         }

@@ -1,0 +1,193 @@
+//! The binary, from outside.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+use std::fs;
+use std::io::{BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pinhole_proto::url::ServerUrl;
+use pinhole_proto::wire::discover::{Discover, ReplyFrom};
+use pinhole_proto::wire::{List, Packet};
+
+/// A server on ports of the system's choice.
+struct Running {
+    process: Child,
+    lines: BufReader<ChildStdout>,
+    url: ServerUrl,
+}
+
+impl Running {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let mut process = command(folder)
+            .args(["--json", "--port", "0", "--alternate-port", "0", "--listen", "127.0.0.1"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let first = line(&mut lines);
+        assert_eq!(first["event"], "url", "the URL comes first: {first}");
+        let url = first["url"].as_str().unwrap().parse().unwrap();
+        Self { process, lines, url }
+    }
+
+    fn main_address(&self) -> SocketAddr {
+        SocketAddr::new(self.url.host.parse().unwrap(), self.url.port)
+    }
+
+    /// Ends it by `signal`; answers its exit code and what it still said.
+    fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
+        let id = Pid::from_raw(self.process.id().try_into().unwrap());
+        kill(id, signal).unwrap();
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).unwrap();
+        (self.process.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pinhole-server"));
+    command.env("XDG_STATE_HOME", folder).env_remove("RUST_LOG");
+    command
+}
+
+fn line(lines: &mut impl std::io::BufRead) -> serde_json::Value {
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).expect("one object a line")
+}
+
+fn fails(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command(folder).args(arguments).output().unwrap();
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn the_url_names_a_server_that_listens_on_both_transports() {
+    let mut server = Running::start(&folder("url"), &[]);
+    assert!(server.url.key.is_some());
+    let mut heard = Vec::new();
+    for _ in 0..4 {
+        let event = line(&mut server.lines);
+        assert_eq!(event["event"], "listening", "{event}");
+        heard.push((event["transport"].as_str().unwrap().to_owned(), event["local"].as_str().unwrap().to_owned()));
+    }
+    let main = server.main_address().to_string();
+    assert!(heard.contains(&("udp".into(), main.clone())) && heard.contains(&("tcp".into(), main)));
+    TcpStream::connect(server.main_address()).unwrap();
+}
+
+#[test]
+fn the_key_outlives_the_server_and_the_boot_number_does_not() {
+    let folder = folder("key");
+    let first = Running::start(&folder, &[]);
+    let key = first.url.key;
+    first.stop(Signal::SIGTERM);
+    let second = Running::start(&folder, &[]);
+    assert_eq!(second.url.key, key);
+    let mode = fs::metadata(folder.join("pinhole/server.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(fs::read_to_string(folder.join("pinhole/server.key.boot")).unwrap(), "2\n");
+}
+
+#[test]
+fn a_signal_ends_it_in_order() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let server = Running::start(&folder("signal"), &[]);
+        // A stream that stays open must not keep the server from ending.
+        let _open = TcpStream::connect(server.main_address()).unwrap();
+        let (code, rest) = server.stop(signal);
+        assert_eq!(code, Some(0));
+        assert_eq!(rest.lines().last(), Some(r#"{"event":"stopped"}"#));
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_remedy() {
+    let folder = folder("in-use");
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = tcp.local_addr().unwrap().port().to_string();
+    let (code, text) = fails(&folder, &["--listen", "127.0.0.1", "--port", &port, "--alternate-port", "0"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("port {port}/tcp is in use")) && text.contains("with --port"), "{text}");
+
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = udp.local_addr().unwrap().port().to_string();
+    let (code, text) = fails(&folder, &["--listen", "127.0.0.1", "--alternate-port", &port, "--port", "0"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("port {port}/udp is in use")) && text.contains("--alternate-port"), "{text}");
+
+    let server = Running::start(&folder, &[]);
+    let port = server.url.port.to_string();
+    let (code, text) = fails(&folder, &["--listen", "127.0.0.1", "--port", &port, "--alternate-port", "0"]);
+    assert_eq!(code, Some(1), "a second server does not share the first one's port: {text}");
+}
+
+#[test]
+fn wrong_usage_and_other_failures_have_their_codes() {
+    let folder = folder("codes");
+    for usage in [&["--port", "70000"][..], &["--host", "a b"], &["--trace-seed"], &["--nonsense"]] {
+        assert_eq!(fails(&folder, usage).0, Some(2), "{usage:?}");
+    }
+    fs::write(folder.join("no-key"), "hello").unwrap();
+    let path = folder.join("no-key");
+    let (code, text) = fails(&folder, &["--key-file", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("is not a key file"), "{text}");
+    let (code, text) = fails(&folder, &["--listen", "192.0.2.1"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("no interface has the address"), "{text}");
+}
+
+#[test]
+fn it_answers_over_udp_and_the_trace_shows_it() {
+    let folder = folder("trace");
+    let trace = folder.join("trace.jsonl");
+    let server = Running::start(&folder, &["--trace", trace.to_str().unwrap()]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.send_to(b"garbage", server.main_address()).unwrap();
+    let versions = List::from_first([1]);
+    let question = Packet::Discover(Discover { transaction: [7; 16], versions, reply_from: ReplyFrom(0) });
+    socket.send_to(&question.encode(), server.main_address()).unwrap();
+    let mut answer = [0; 2_048];
+    let (length, from) = socket.recv_from(&mut answer).unwrap();
+    assert_eq!(from, server.main_address());
+    let Ok(Packet::Discovered(discovered)) = Packet::decode(&answer[..length]) else {
+        panic!("{:?}", &answer[..length]);
+    };
+    assert_eq!(SocketAddr::from(discovered.observed), socket.local_addr().unwrap());
+    assert_eq!(discovered.keys.first(), server.url.key.as_ref());
+    server.stop(Signal::SIGTERM);
+
+    let text = fs::read_to_string(trace).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines[0]["trace"].as_str(), lines[0]["engine"].as_str()), (Some("pinhole/1"), Some("server")));
+    assert!(lines[0]["seed"].is_null());
+    assert!(lines.iter().any(|line| line["in"]["datagram"]["payload"] == "67617262616765"));
+    assert!(lines.iter().any(|line| line["discard"].is_string()));
+    assert!(lines.iter().any(|line| line["command"] == "shutdown"));
+    assert_eq!(lines.last().unwrap()["out"]["wait"], serde_json::Value::Null);
+}

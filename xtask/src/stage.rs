@@ -1,0 +1,79 @@
+//! Stages: named commands, run one after the other, with a closing line.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use crate::root;
+
+/// What happened so far.
+#[derive(Default)]
+pub(crate) struct Stages {
+    done: Vec<(String, Verdict, Duration)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+impl Stages {
+    /// Runs a command; it passes when it exits with 0.
+    pub(crate) fn run(&mut self, name: &str, command: &mut Command) {
+        self.expect(name, command, 0);
+    }
+
+    /// Runs a command that is to exit with `code`.
+    pub(crate) fn expect(&mut self, name: &str, command: &mut Command, code: i32) {
+        println!("== {name}");
+        let begin = Instant::now();
+        let status = command.current_dir(root()).status();
+        let good = match &status {
+            Ok(status) => status.code() == Some(code),
+            Err(error) => {
+                println!("{error}");
+                false
+            }
+        };
+        if !good {
+            println!("{name} failed: {status:?}, exit code {code} was expected");
+        }
+        self.done.push((name.to_owned(), if good { Verdict::Passed } else { Verdict::Failed }, begin.elapsed()));
+    }
+
+    pub(crate) fn cargo(&mut self, name: &str, arguments: &[&str]) {
+        self.run(name, Command::new(env!("CARGO")).args(arguments));
+    }
+
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        println!("== {name}: skipped, {why}");
+        self.done.push((name.to_owned(), Verdict::Skipped, Duration::ZERO));
+    }
+
+    pub(crate) fn fail(&mut self, name: &str, why: &str) {
+        println!("== {name}: failed, {why}");
+        self.done.push((name.to_owned(), Verdict::Failed, Duration::ZERO));
+    }
+
+    /// Prints the stages with their times and the closing line. A skipped check fails where everything can
+    /// be installed (`strict`).
+    pub(crate) fn finish(&self, strict: bool) -> ExitCode {
+        println!();
+        for (name, verdict, time) in &self.done {
+            let verdict = match verdict {
+                Verdict::Passed => "passed",
+                Verdict::Failed => "FAILED",
+                Verdict::Skipped => "skipped",
+            };
+            println!("{verdict:<8} {:>7.1} s  {name}", time.as_secs_f64());
+        }
+        let count = |wanted: Verdict| self.done.iter().filter(|(_, verdict, _)| *verdict == wanted).count();
+        let (passed, failed, skipped) = (count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Skipped));
+        if skipped > 0 {
+            println!("{skipped} checks skipped");
+        }
+        println!("stages: {passed} passed, {failed} failed, {skipped} skipped");
+        if failed == 0 && !(strict && skipped > 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}

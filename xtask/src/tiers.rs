@@ -1,0 +1,108 @@
+//! The three tiers: `check` before every commit, `test` for everything once, `soak` for figures.
+
+use std::process::{Command, ExitCode};
+
+use crate::lab::{Profile, build};
+use crate::needs;
+use crate::root;
+use crate::stage::Stages;
+
+#[derive(clap::Args)]
+pub(crate) struct TestArguments {
+    /// Install what is missing, as root.
+    #[arg(long)]
+    setup: bool,
+}
+
+/// Format, lints, documentation, unit tests, vectors.
+pub(crate) fn check() -> anyhow::Result<ExitCode> {
+    let mut stages = Stages::default();
+    checks(&mut stages, &[]);
+    Ok(stages.finish(false))
+}
+
+/// Every check, once.
+pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
+    let strict = std::env::var("CI").is_ok_and(|value| value == "true");
+    let missing: Vec<_> = needs::meet(arguments.setup || strict).into_iter().map(|need| need.what).collect();
+    let mut stages = Stages::default();
+    checks(&mut stages, &missing);
+    network(&mut stages, &missing);
+    fuzz(&mut stages, &missing, 5);
+    Ok(stages.finish(strict))
+}
+
+/// The figures that need many runs.
+pub(crate) fn soak() -> anyhow::Result<ExitCode> {
+    let mut stages = Stages::default();
+    let lab = build(Profile::Release)?;
+    let report = "lab-report/soak-cells.json";
+    stages.run(
+        "20 runs of every cell",
+        Command::new(&lab).args(["cells", "--times", "20", "--jobs", "6", "--report", report]),
+    );
+    stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
+    fuzz(&mut stages, &[], 600);
+    Ok(stages.finish(true))
+}
+
+fn checks(stages: &mut Stages, missing: &[&str]) {
+    stages.cargo("format", &["fmt", "--all", "--check"]);
+    stages.cargo("lints", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let mut docs = Command::new(env!("CARGO"));
+    docs.args(["doc", "--quiet", "--workspace", "--no-deps", "--lib"]).env("RUSTDOCFLAGS", "-D warnings");
+    stages.run("documentation", &mut docs);
+    stages.cargo("tests of the core", &["test", "--quiet", "-p", "pinhole-proto", "-p", "pinhole-sim"]);
+    if missing.contains(&"wasm32 target") {
+        stages.skip("the core on wasm32", "the target is not installed");
+    } else {
+        let wasm =
+            ["check", "--quiet", "--target", "wasm32-unknown-unknown", "-p", "pinhole-proto", "-p", "pinhole-sim"];
+        stages.cargo("the core on wasm32", &wasm);
+    }
+    stages.cargo("vectors", &["xtask", "vectors", "--check"]);
+    stages.cargo("requirements", &["xtask", "requirements"]);
+}
+
+fn network(stages: &mut Stages, missing: &[&str]) {
+    let programs = ["-p", "pinhole-driver", "-p", "pinhole-server", "-p", "pinhole-peer", "-p", "xtask"];
+    stages.cargo("tests of driver, server and peer", &[&["test", "--quiet"][..], &programs].concat());
+    if missing.contains(&"iproute2") || missing.contains(&"nftables") {
+        for name in ["tests of the lab", "the demo", "the demo without a NAT", "every cell"] {
+            stages.skip(name, "the lab cannot be built");
+        }
+        return;
+    }
+    stages.cargo("tests of the lab", &["test", "--quiet", "-p", "pinhole-lab"]);
+    match build(Profile::Dev) {
+        Ok(lab) => {
+            stages.run("the demo", Command::new(&lab).args(["demo", "--rows", "0"]));
+            stages.expect(
+                "the demo without a NAT",
+                Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]),
+                1,
+            );
+            stages.run(
+                "every cell",
+                Command::new(&lab).args(["cells", "--jobs", "3", "--report", "lab-report/cells.json"]),
+            );
+        }
+        Err(error) => stages.fail("the lab's binaries", &error.to_string()),
+    }
+}
+
+fn fuzz(stages: &mut Stages, missing: &[&str], seconds: u32) {
+    let script = root().join("fuzz/run.sh");
+    if missing.contains(&"nightly toolchain") || missing.contains(&"cargo-fuzz") {
+        stages.skip("fuzz targets", "cargo-fuzz or the nightly toolchain is not installed");
+    } else {
+        stages.run(
+            "fuzz targets",
+            Command::new("bash")
+                .arg(script)
+                .args(["all", &seconds.to_string()])
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env_remove("CARGO"),
+        );
+    }
+}
