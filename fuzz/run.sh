@@ -31,7 +31,10 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 # A target directory of its own, so that other builds and this one do not undo each other.
 work=${CARGO_TARGET_DIR:-$PWD/target}
 export CARGO_TARGET_DIR="$work/fuzz-$sanitizer"
-cargo +nightly fuzz build --fuzz-dir . --target "$triple" --sanitizer "$sanitizer" --release >&2
+# One by one: what is no target (`seeds`) does not link with the instruments.
+for name in $target; do
+    cargo +nightly fuzz build --fuzz-dir . --target "$triple" --sanitizer "$sanitizer" --release "$name" >&2
+done
 binaries=$CARGO_TARGET_DIR/$triple/release
 CARGO_TARGET_DIR=$work cargo build --quiet --bin seeds
 failed=0
