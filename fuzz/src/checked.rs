@@ -145,6 +145,9 @@ pub enum Order<T> {
     Event(T),
 }
 
+/// What a command answered.
+pub type Reply<E> = Result<<E as Engine>::Reply, CommandError>;
+
 /// What the driver's side knows of a stream.
 #[derive(Clone, Debug)]
 pub struct Wire {
@@ -220,7 +223,7 @@ impl<E: Subject> Checked<E> {
     }
 
     /// One command, and what it led to.
-    pub fn command(&mut self, command: E::Command<'_>) -> (Result<E::Reply, CommandError>, Vec<Order<E::Told>>) {
+    pub fn command(&mut self, command: E::Command<'_>) -> (Reply<E>, Vec<Order<E::Told>>) {
         self.steps += 1;
         let before = self.steps.is_multiple_of(self.sample.min(SAMPLE)).then(|| self.engine.state());
         let result = self.engine.handle_command(self.now, command);
@@ -258,7 +261,8 @@ impl<E: Subject> Checked<E> {
             }
             StreamInput::Written(octets) => {
                 if let Some(wire) = self.streams.get_mut(&stream) {
-                    wire.unwritten = wire.unwritten.checked_sub(octets as usize).expect("the harness returns credit once");
+                    wire.unwritten =
+                        wire.unwritten.checked_sub(octets as usize).expect("the harness returns credit once");
                 }
             }
             StreamInput::Closed(_) => {
@@ -334,7 +338,10 @@ impl<E: Subject> Checked<E> {
         let answers = matches!(discard, Discard::CookieInvalid | Discard::IndexUnknown);
         let rest: Vec<_> = orders
             .iter()
-            .filter(|order| Some(*order) != refused.as_ref() && !(answers && matches!(order, Order::Transmit(..) | Order::Write(..))))
+            .filter(|order| {
+                Some(*order) != refused.as_ref()
+                    && !(answers && matches!(order, Order::Transmit(..) | Order::Write(..)))
+            })
             .collect();
         let expected: Vec<_> = expected
             .iter()
@@ -348,7 +355,10 @@ impl<E: Subject> Checked<E> {
             let (_, deadline) = drain(&mut after);
             let Some(due) = deadline else { return };
             let due = due.max(self.now);
-            assert_eq!((before.handle_input(due, Input::Timeout), after.handle_input(due, Input::Timeout)), (Ok(()), Ok(())));
+            assert_eq!(
+                (before.handle_input(due, Input::Timeout), after.handle_input(due, Input::Timeout)),
+                (Ok(()), Ok(()))
+            );
             assert_eq!(drain(&mut before), drain(&mut after), "{discard:?} on {input:?}, later");
         }
     }

@@ -46,7 +46,8 @@ fn packet(octets: &[u8]) {
         Ok(packet) => {
             let again = packet.encode();
             if matches!(packet, Packet::Discovered(_)) {
-                let behind = octets.strip_prefix(again.as_slice()).expect("encodes to the octets before its extensions");
+                let behind =
+                    octets.strip_prefix(again.as_slice()).expect("encodes to the octets before its extensions");
                 assert_eq!(extension::check(behind), Ok(()));
                 assert_eq!(Packet::decode(&again), Ok(packet));
             } else {

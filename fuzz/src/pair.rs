@@ -229,7 +229,8 @@ impl World {
                 let session = self.hosts[who].sessions.pick(at >> 4);
                 let length = usize::from(script.word()?);
                 // Where in which stream an octet belongs can be seen.
-                let octets: Vec<u8> = (0..length).map(|at| (at >> 8) as u8 ^ (at * 7) as u8 ^ session.0 as u8).collect();
+                let octets: Vec<u8> =
+                    (0..length).map(|at| (at >> 8) as u8 ^ (at * 7) as u8 ^ session.0 as u8).collect();
                 self.command(who, PeerCommand::Write { session, octets: &octets });
             }
             _ => {
@@ -476,9 +477,10 @@ impl World {
             for (handle, offset) in &entry.acknowledged {
                 let writer = entry.sessions.iter().find(|(known, _)| known == handle).map(|(_, known)| known);
                 let written = writer.map_or(&[][..], |known| known.written.as_slice());
-                let arrived = other.sessions.iter().any(|(_, reader)| {
-                    reader.stream.len() as u64 >= *offset && written.starts_with(&reader.stream)
-                });
+                let arrived = other
+                    .sessions
+                    .iter()
+                    .any(|(_, reader)| reader.stream.len() as u64 >= *offset && written.starts_with(&reader.stream));
                 assert!(arrived, "{handle:?} of host {host}: {offset} octets are called delivered");
             }
         }

@@ -328,7 +328,8 @@ impl World {
                 Message::Request(voice.next, request).encode(&mut check);
                 let sealed = voice.seal(0, &check);
                 self.server = Some(voice);
-                Packet::Registered(Registered { index: register.index, message_2: &message_2, sealed: &sealed }).encode()
+                Packet::Registered(Registered { index: register.index, message_2: &message_2, sealed: &sealed })
+                    .encode()
             }
             _ => return,
         };

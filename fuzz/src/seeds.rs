@@ -136,9 +136,13 @@ fn pair_scripts() -> Vec<Vec<u8>> {
     }
     // A large stream, finished; the direct way blocked, the streams broken, and everything healed.
     all.push(vec![14, 0, 0xff, 0xff, 15, 0, 0, 9, 0x3c, 8, 1, 7, 0, 9, 0x4f, 8, 0, 9, 0xff]);
-    all.push(vec![12, 4, 9, 0x3d, 14, 0, 0xff, 0xff, 15, 1, 4, 0, 0xf0, 7, 0, 14, 0, 0x20, 0, 9, 0x5f, 15, 0, 0, 9, 0xef]);
+    all.push(vec![
+        12, 4, 9, 0x3d, 14, 0, 0xff, 0xff, 15, 1, 4, 0, 0xf0, 7, 0, 14, 0, 0x20, 0, 9, 0x5f, 15, 0, 0, 9, 0xef,
+    ]);
     // Losses, repetitions, changes, a stranger.
-    all.push(vec![12, 2, 0, 0x30, 3, 0, 4, 0, 5, 0, 1, 0, 30, 6, 1, 0x80, 0, 0, 1, 0x25, 3, 0, 9, 0x4d, 13, 0, 9, 0x1d]);
+    all.push(vec![
+        12, 2, 0, 0x30, 3, 0, 4, 0, 5, 0, 1, 0, 30, 6, 1, 0x80, 0, 0, 1, 0x25, 3, 0, 9, 0x4d, 13, 0, 9, 0x1d,
+    ]);
     // Both at once; the end; moving.
     all.push(vec![12, 0, 12, 1, 9, 0x3d, 13, 0, 13, 1, 15, 0, 2, 9, 0x3e, 15, 1, 5, 9, 0x5f]);
     all

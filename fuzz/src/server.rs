@@ -327,7 +327,8 @@ impl World {
         let index = Index([9, 9, client.registers, client.secret]);
         client.pending = Some((recipe, index));
         let cookie = if flags & 1 == 1 { client.cookie } else { [0; 16] };
-        Packet::Register(Register { index, cookie, offered: one.clone(), answered: one, message_1: &message_1 }).encode()
+        Packet::Register(Register { index, cookie, offered: one.clone(), answered: one, message_1: &message_1 })
+            .encode()
     }
 
     /// Seals and sends: `how` selects where from and on which path number.
@@ -372,7 +373,8 @@ impl World {
                 let account = self.accounts.entry(remote).or_default();
                 account.received += packet.len();
                 account.proved |= nonces.iter().any(|nonce| account.nonces.contains(nonce));
-                let (socket, local) = if remote.address().is_ipv4() { (0, "18.181.0.31:1") } else { (4, "[2001:db8::31]:1") };
+                let (socket, local) =
+                    if remote.address().is_ipv4() { (0, "18.181.0.31:1") } else { (4, "[2001:db8::31]:1") };
                 let socket = SocketId(socket);
                 let local = endpoint(local).address();
                 let _ = self.input(Input::Datagram { socket, local, remote, payload: packet });
@@ -463,9 +465,11 @@ impl World {
                 }
             }
             Ok(Packet::Registered(registered)) => {
-                let Some(who) = self.clients.iter().position(|client| {
-                    client.pending.as_ref().is_some_and(|(_, index)| *index == registered.index)
-                }) else {
+                let Some(who) = self
+                    .clients
+                    .iter()
+                    .position(|client| client.pending.as_ref().is_some_and(|(_, index)| *index == registered.index))
+                else {
                     return;
                 };
                 let client = &mut self.clients[who];
