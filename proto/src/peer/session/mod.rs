@@ -1,13 +1,15 @@
 //! A session with one other peer (`spec/sessions.md`).
 //!
 //! The handshake belongs to the session, not to a path: it completes once, on whichever way is first.
-//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `paths.rs` what arrives and goes out on
-//! which path, `data.rs` what the application says.
+//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `receive.rs` what arrives, `paths.rs` what
+//! goes out on which path, `keep.rs` and `relay.rs` what keeps a way open, `data.rs` what the application says.
 
 mod attempt;
 mod data;
 mod handshake;
+mod keep;
 mod paths;
+mod receive;
 mod relay;
 
 use alloc::vec::Vec;
@@ -33,7 +35,7 @@ use crate::wire::sealed::{ChannelId, Index};
 
 pub(super) use attempt::Attempt;
 pub(super) use handshake::Role;
-pub(super) use paths::Source;
+pub(super) use receive::Source;
 use relay::RelayWatch;
 
 /// A session with one other peer.
