@@ -43,7 +43,7 @@ for name in $target; do
     mkdir -p "$corpus" "artifacts/$name"
     log=$scratch/$name.log
     status=0
-    "$binaries/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=2048 -len_control=20 \
+    "$binaries/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=1300 \
         -dict=dict/pinhole.dict -artifact_prefix="artifacts/$name/" -print_final_stats=1 \
         "$corpus" "$scratch/seeds-$name" >"$log" 2>&1 || status=$?
     field() { sed -n "s/.*[[:space:]]$2 \(.*\)/\1/p" | sed -n "$1p" | cut -d' ' -f1; }
