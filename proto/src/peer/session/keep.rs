@@ -9,7 +9,7 @@ use crate::peer::core::{Core, Timer};
 use crate::peer::leg::Leg;
 use crate::peer::path::{Link, PathId};
 use crate::time::Duration;
-use crate::wire::control::PathCheck;
+use crate::wire::control::{PathCheck, Select};
 use crate::wire::message::{Message, Request};
 
 impl Session {
@@ -104,16 +104,25 @@ impl Session {
     }
 
     /// The local addresses changed: show the other side where this one is.
-    pub(in crate::peer) fn on_moved(&mut self, core: &mut Core) {
+    pub(in crate::peer) fn on_moved(&mut self, core: &mut Core, leg: &mut Leg) {
         if self.stage != Stage::Established {
             return;
         }
         for at in 0..self.paths.len() {
             if self.paths[at].state() == PathState::Proved && matches!(self.paths[at].link, Link::Udp { .. }) {
                 self.paths[at].local = None;
+                // What is sent here counts as a keepalive: what it meets is not known to be alive.
+                self.paths[at].unanswered = 1;
                 let check = self.check(core, at, false);
                 self.send_on(core, at, &[check]);
             }
+        }
+        if let Selection::Path(id) = self.selected
+            && self.is_initiator()
+            && self.paths.iter().any(|path| path.id == id && matches!(path.link, Link::Udp { .. }))
+        {
+            // To the other side it is another path, which it uses once it is told to [R-PUNCH-023].
+            self.request(core, leg, Some(id), Request::Select(Select {}));
         }
         core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
     }
