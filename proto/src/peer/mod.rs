@@ -132,10 +132,11 @@ impl Peer {
         let handle = self.sessions.values().find(known).map(|session| session.handle);
         let handle = handle.ok_or(Discard::ChannelUnknown)?;
         let Packet::Sealed(sealed) = Packet::decode(packet)? else {
-            return Err(Discard::KindUnknown);
+            // [R-RELAY-008]
+            return Err(Discard::ChannelUnknown);
         };
         if self.by_index(sealed.index) != Some(handle) {
-            return Err(Discard::IndexUnknown);
+            return Err(Discard::ChannelUnknown);
         }
         let source = Source { link: Link::Relay, local: None, octets: packet.len() };
         self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))

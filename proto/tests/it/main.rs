@@ -8,5 +8,6 @@ mod hostile;
 mod registration;
 mod registries;
 mod sessions;
+mod streams;
 mod vectors;
 mod world;
