@@ -622,7 +622,9 @@ impl Session {
             return;
         }
         self.selected = Selection::Nothing;
-        let best = (0..self.paths.len()).find(|&at| self.paths[at].state() == PathState::Proved);
+        // [R-KEEP-004]
+        let consents = |path: &Path| path.state() == PathState::Proved && core.now - path.last_received < CONSENT;
+        let best = self.paths.iter().position(consents);
         if let Some(best) = best {
             let id = self.paths[best].id;
             self.select(core, leg, Selection::Path(id));
