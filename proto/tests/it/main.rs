@@ -5,6 +5,7 @@ mod contract;
 mod crypto;
 mod describe;
 mod hostile;
+mod paths;
 mod registration;
 mod registries;
 mod sessions;
