@@ -202,10 +202,13 @@ impl<'a> Datagram<'a> {
 
 type Ends = (SocketAddr, SocketAddr);
 
+/// The sequence number behind a SYN, and segments with theirs.
+type OneWay<'a> = (Option<u32>, Vec<(u32, &'a [u8])>);
+
 /// Each direction of each TCP connection, put together from its segments. It begins with its SYN, which the
 /// captures saw, and ends where the first octet is missing.
 fn streams_of(packets: &[Packet]) -> BTreeMap<Ends, Vec<u8>> {
-    let mut directions: BTreeMap<Ends, (Option<u32>, Vec<(u32, &[u8])>)> = BTreeMap::new();
+    let mut directions: BTreeMap<Ends, OneWay<'_>> = BTreeMap::new();
     for packet in packets {
         let Some((from, to, rest)) = ip(&packet.octets, 6) else { continue };
         let (Some(from), Some(to), Some(header)) = (port(from, rest, 0), port(to, rest, 2), rest.get(..20)) else {

@@ -37,7 +37,8 @@ pub struct PeerConfig {
     pub probe_private: bool,
     /// Interval between refreshes when the server does not say otherwise.
     pub refresh: Duration,
-    /// Interval of keepalives on a path that nobody uses.
+    /// Interval of keepalives on a path that nobody uses; at most 21 s, so that a dead path is noticed within
+    /// [`CONSENT`](crate::constants::CONSENT).
     pub keepalive: Duration,
     /// The X25519 function.
     pub x25519: Arc<dyn X25519>,

@@ -76,6 +76,10 @@ pub(crate) struct Host {
     pub(crate) inputs: Vec<(Instant, Kept)>,
     pub(crate) discards: Vec<Discard>,
     pub(crate) sent: Vec<(Instant, Endpoint, Vec<u8>)>,
+    pub(crate) dials: Vec<(Instant, Endpoint)>,
+    /// What was written to streams, one frame each.
+    pub(crate) written: Vec<(Instant, StreamId, Vec<u8>)>,
+    pub(crate) closed: Vec<(Instant, StreamId)>,
 }
 
 pub(crate) struct World {
@@ -88,6 +92,8 @@ pub(crate) struct World {
     pub(crate) loss: u64,
     dice: u64,
     pub(crate) udp_works: bool,
+    /// Peers reach each other and not only the server.
+    pub(crate) direct: bool,
 }
 
 pub(crate) fn peer_config(secret: u8, transports: (bool, bool)) -> PeerConfig {
@@ -140,6 +146,9 @@ impl World {
             inputs: Vec::new(),
             discards: Vec::new(),
             sent: Vec::new(),
+            dials: Vec::new(),
+            written: Vec::new(),
+            closed: Vec::new(),
         };
         let now = Instant::from_micros(1_000_000);
         let hosts = vec![
@@ -156,6 +165,7 @@ impl World {
             loss: 0,
             dice: u64::from(seed),
             udp_works: true,
+            direct: true,
         };
         for host in 0..world.hosts.len() {
             let interface = Interface { address: world.hosts[host].address, prefix: 24 };
@@ -323,7 +333,7 @@ impl World {
                 let Some(&(_, port)) = self.hosts[host].sockets.get(&socket) else { return };
                 self.hosts[host].sent.push((now, remote, payload.clone()));
                 let source = Endpoint::new(self.hosts[host].address, port);
-                let lost = self.lost() || !self.udp_works;
+                let lost = self.lost() || !self.udp_works || !self.reaches(host, remote);
                 if let Some((to, socket)) = self.listener(remote, Transport::Udp)
                     && !lost
                 {
@@ -331,13 +341,14 @@ impl World {
                 }
             }
             Order::Dial(stream, from, remote) => {
+                self.hosts[host].dials.push((now, remote));
                 let port = self.hosts[host].sockets[&from].1;
                 let local = Endpoint::new(self.hosts[host].address, port);
                 let both = |world: &Self, a: usize, b: usize| {
                     world.hosts[a].streams.values().any(|&(peer, _)| peer == b) && a != SERVER && b != SERVER
                 };
                 match self.listener(remote, Transport::Tcp) {
-                    Some((to, socket)) if !both(self, host, to) => {
+                    Some((to, socket)) if !both(self, host, to) && self.reaches(host, remote) => {
                         let accepted = StreamId(self.hosts[to].next_accepted);
                         self.hosts[to].next_accepted += 2;
                         self.hosts[host].streams.insert(stream, (to, accepted));
@@ -350,12 +361,14 @@ impl World {
             }
             Order::Write(stream, octets) => {
                 let length = octets.len() as u32;
+                self.hosts[host].written.push((now, stream, octets.clone()));
                 if let Some(&(to, other)) = self.hosts[host].streams.get(&stream) {
                     self.push(delay, to, Kept::Received(other, octets));
                     self.push(delay * 2, host, Kept::Written(stream, length));
                 }
             }
             Order::Close(stream) => {
+                self.hosts[host].closed.push((now, stream));
                 if let Some((to, other)) = self.hosts[host].streams.remove(&stream) {
                     self.push(delay, to, Kept::Closed(other));
                     self.hosts[to].streams.remove(&other);
@@ -376,6 +389,10 @@ impl World {
                 }
             }
         }
+    }
+
+    fn reaches(&self, host: usize, remote: Endpoint) -> bool {
+        self.direct || host == SERVER || remote.address() == self.hosts[SERVER].address
     }
 
     fn listener(&self, remote: Endpoint, transport: Transport) -> Option<(usize, SocketId)> {

@@ -9,6 +9,7 @@ use crate::discard::Discard;
 use crate::engine::Transport;
 use crate::peer::api::PeerEvent;
 use crate::peer::core::{Core, Timer};
+use crate::replay::Arrival;
 use crate::request::Seen;
 use crate::time::Duration;
 use crate::wire::control::{Acknowledge, PathCheck, PathReply, Refreshed};
@@ -28,8 +29,12 @@ impl Leg {
             return Err(Discard::IndexUnknown);
         };
         let plaintext = registration.association.open(sealed, arrival)?;
-        let messages = decode_all(&plaintext)?;
-        registration.association.enter(sealed, arrival);
+        let messages = decode_all(&plaintext);
+        // [R-SEC-040] A stream counts whatever opened.
+        if messages.is_ok() || arrival == Arrival::Stream {
+            registration.association.enter(sealed, arrival);
+        }
+        let messages = messages?;
         let mut news = Vec::new();
         for message in messages {
             match message {

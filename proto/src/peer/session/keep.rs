@@ -7,7 +7,7 @@ use super::{PathState, PeerEvent, Selection, Session, Stage, UNSPECIFIED};
 use crate::constants::{CONSENT, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::Leg;
-use crate::peer::path::{Link, PathId};
+use crate::peer::path::{Link, Path, PathId};
 use crate::time::Duration;
 use crate::wire::control::{PathCheck, Select};
 use crate::wire::message::{Message, Request};
@@ -148,7 +148,9 @@ impl Session {
             return;
         }
         self.selected = Selection::Nothing;
-        let best = (0..self.paths.len()).find(|&at| self.paths[at].state() == PathState::Proved);
+        // [R-KEEP-004]
+        let consents = |path: &Path| path.state() == PathState::Proved && core.now - path.last_received < CONSENT;
+        let best = self.paths.iter().position(consents);
         if let Some(best) = best {
             let id = self.paths[best].id;
             self.select(core, leg, Selection::Path(id));

@@ -9,6 +9,7 @@ use crate::endpoint::Address;
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::{Leg, decode_all};
 use crate::peer::path::{Link, Path, PathId};
+use crate::replay::Arrival;
 use crate::request::Seen;
 use crate::time::Duration;
 use crate::wire::control::{Acknowledge, PathReply};
@@ -111,8 +112,14 @@ impl Session {
         };
         // [R-PUNCH-010]
         let plaintext = association.open(sealed, arrival(source.link))?;
-        let messages = decode_all(&plaintext)?;
-        self.vet(source, &messages)?;
+        let messages = match decode_all(&plaintext).and_then(|messages| self.vet(source, &messages).map(|()| messages))
+        {
+            Ok(messages) => messages,
+            Err(discard) => {
+                self.count_on_stream(source, sealed);
+                return Err(discard);
+            }
+        };
         if source.link == Link::Relay && self.channel.is_none() {
             return Err(Discard::ChannelUnknown);
         }
@@ -160,6 +167,13 @@ impl Session {
         }
         self.flush(core, leg);
         Ok(())
+    }
+
+    /// A packet on a stream counts once it opened, whatever is in it: the next one has the next number.
+    fn count_on_stream(&mut self, source: Source, sealed: &Sealed<'_>) {
+        if let (Arrival::Stream, Some(association)) = (arrival(source.link), &mut self.association) {
+            association.enter(sealed, Arrival::Stream);
+        }
     }
 
     /// Refuses a nonce that was not sent where it comes from, before the packet counts as seen.
