@@ -1,6 +1,7 @@
 //! Somebody on the way who is faster: every packet arrives first as a copy, from another source.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -139,10 +140,11 @@ impl Copier {
                         if !wanted(datagram.to.ip()) {
                             continue;
                         }
-                        if !sockets.contains_key(&datagram.from) {
-                            sockets.insert(datagram.from, UdpSocket::bind((from, 0))?);
-                        }
-                        sockets[&datagram.from].send_to(datagram.payload, datagram.to)?;
+                        let socket = match sockets.entry(datagram.from) {
+                            Entry::Occupied(entry) => entry.into_mut(),
+                            Entry::Vacant(entry) => entry.insert(UdpSocket::bind((from, 0))?),
+                        };
+                        socket.send_to(datagram.payload, datagram.to)?;
                         self.copies.fetch_add(1, Ordering::Relaxed);
                     }
                     *seen = packets.len();
