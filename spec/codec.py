@@ -135,6 +135,7 @@ def fields(reader, layout):
 
 
 VERSIONS = ("versions", elements(octet, "MAX_VERSIONS"))
+LISTS = [("offered", elements(octet, "MAX_VERSIONS")), ("answered", elements(octet, "MAX_VERSIONS"))]
 PRIVATE = ("private", elements(endpoint, "MAX_PRIVATE"))
 CANDIDATES = ("candidates", elements(endpoint, "MAX_CANDIDATES"))
 SESSION = ("session", octets(8))
@@ -242,7 +243,11 @@ def discovered(reader):
 
 def register(reader):
     reserved(reader)
-    found = {"index": reader.take(4).hex(), "cookie": reader.take(16).hex(), "message_1": reader.counted().hex()}
+    found = {"index": reader.take(4).hex(), "cookie": reader.take(16).hex()}
+    inner = Reader(reader.rest, "body-malformed")
+    found |= fields(inner, LISTS)
+    reader.rest = inner.rest
+    found["message_1"] = reader.counted().hex()
     padding(reader.rest)
     return found
 

@@ -47,6 +47,7 @@ pub(crate) fn source(family: Family, bind: Option<IpAddr>) -> IpAddr {
 /// A stream socket of a port that others use too, bound and not connected.
 pub(crate) fn stream_socket(at: SocketAddr) -> io::Result<Socket> {
     let socket = new(at, Type::STREAM)?;
+    // [R-TCP-001]
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.bind(&at.into())?;
@@ -58,6 +59,7 @@ fn listener(at: SocketAddr) -> io::Result<Socket> {
         // With SO_REUSEPORT two listeners of one user share a port, and the kernel deals the streams out
         // among them. Without it the same bind fails, as it should.
         let probe = new(at, Type::STREAM)?;
+        // [R-TCP-001]
         probe.set_reuse_address(true)?;
         probe.bind(&at.into())?;
     }
@@ -74,11 +76,13 @@ fn datagrams(at: SocketAddr) -> io::Result<Socket> {
         SocketAddr::V4(_) => {
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+            // [R-PUNCH-026]
             setsockopt(&socket, MtuDiscoverV4, &libc::IP_PMTUDISC_PROBE)?;
         }
         SocketAddr::V6(_) => {
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
+            // [R-PUNCH-026]
             setsockopt(&socket, MtuDiscoverV6, &libc::IPV6_PMTUDISC_PROBE)?;
         }
     }
@@ -91,6 +95,7 @@ fn datagrams(at: SocketAddr) -> io::Result<Socket> {
 fn new(at: SocketAddr, kind: Type) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(at), kind.nonblocking().cloexec(), None)?;
     if at.is_ipv6() {
+        // [R-TCP-001]
         socket.set_only_v6(true)?;
     }
     Ok(socket)

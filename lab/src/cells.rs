@@ -195,6 +195,13 @@ pub fn table(rows: &[Row]) -> String {
         "{:<34} {:<4} {:>7}  {:>16}  {:>16}  {:>12}  path of the first trial",
         "cell", "over", "ok", "direct ms", "first echo ms", "A's packets"
     );
+    out + &self::rows(rows)
+}
+
+/// The lines of the table without its head.
+#[must_use]
+pub fn rows(rows: &[Row]) -> String {
+    let mut out = String::new();
     for row in rows {
         let good = row.outcomes.len() - row.faults.len();
         let numbers = |of: fn(&Outcome) -> Option<f64>| spread(row.outcomes.iter().filter_map(of).collect());

@@ -40,6 +40,7 @@ impl Association {
     /// A path number that was not used before. After 65,535 of them the last is shared, which a
     /// datagram path survives and a stream does not.
     pub(crate) fn lane(&mut self) -> Lane {
+        // [R-SEC-034]
         let path = self.next_lane;
         self.next_lane = self.next_lane.saturating_add(1);
         Lane { path, next: 0 }
@@ -56,6 +57,7 @@ impl Association {
 
     /// Seals encoded messages.
     pub(crate) fn seal_plaintext(&mut self, lane: Option<&mut Lane>, plaintext: &[u8]) -> Vec<u8> {
+        // [R-SEC-034] [R-SEC-035]
         let lane = lane.unwrap_or(&mut self.probes);
         let counter = u64::from(lane.path) << 48 | lane.next;
         lane.next += 1;

@@ -35,6 +35,7 @@ impl Endpoint {
     /// The endpoint of `address` and `port`; an IPv4-mapped IPv6 address becomes the IPv4 address.
     #[must_use]
     pub const fn new(address: Address, port: u16) -> Self {
+        // [R-WIRE-028]
         Self { address: address.to_canonical(), port }
     }
 
@@ -177,6 +178,7 @@ impl<'de> Visitor<'de> for EndpointVisitor {
             6 => {
                 let octets: [u8; 16] = seq.next_element()?.ok_or_else(missing)?;
                 let v6 = Ipv6Addr::from(octets);
+                // [R-WIRE-025]
                 if v6.to_ipv4_mapped().is_some() {
                     return Err(A::Error::custom("IPv4-mapped address"));
                 }
@@ -193,6 +195,7 @@ impl<'de> Visitor<'de> for EndpointVisitor {
 mod tests {
     use super::*;
 
+    // [R-WIRE-028]
     #[test]
     fn an_ipv4_mapped_address_has_one_spelling() {
         let mapped: Endpoint = "[::ffff:192.0.2.1]:7".parse().unwrap();

@@ -48,9 +48,11 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::NotCanonical`] and [`KeyError::Weak`].
     pub fn new(octets: [u8; 32]) -> Result<Self, KeyError> {
+        // [R-TERM-001]
         if octets.iter().rev().cmp(FIELD_PRIME.iter().rev()).is_ge() {
             return Err(KeyError::NotCanonical);
         }
+        // [R-TERM-002]
         if WEAK.contains(&octets) {
             return Err(KeyError::Weak);
         }
@@ -86,6 +88,7 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
+        // [R-TERM-003] The encoding has no upper case, no padding, and checks trailing bits.
         let octets = base32().decode(text.as_bytes()).map_err(|_| KeyError::Spelling)?;
         Self::new(octets.try_into().map_err(|_| KeyError::Spelling)?)
     }
@@ -103,6 +106,7 @@ impl<'de> Deserialize<'de> for PublicKey {
         if deserializer.is_human_readable() {
             return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
         }
+        // [R-WIRE-027]
         Self::new(<[u8; 32]>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
@@ -149,6 +153,7 @@ mod tests {
     use super::*;
     use alloc::string::ToString as _;
 
+    // [R-TERM-003]
     #[test]
     fn a_key_has_one_spelling() {
         let key = PublicKey::new([9; 32]).unwrap();
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(text.len(), 52);
         assert_eq!(text.parse(), Ok(key));
         assert_eq!(text.to_uppercase().parse::<PublicKey>(), Err(KeyError::Spelling));
+        assert_eq!(alloc::format!("{text}====").parse::<PublicKey>(), Err(KeyError::Spelling), "padding");
         let mut last = text.clone();
         last.replace_range(51.., "b");
         assert_eq!(last.parse::<PublicKey>(), Err(KeyError::Spelling), "trailing bits are zero");

@@ -57,6 +57,7 @@ pub struct Keys {
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // [R-SEC-004]
         f.write_str("Keys")
     }
 }
@@ -123,6 +124,7 @@ impl Handshake<'_> {
     pub fn finish(self, recipe: &Recipe, message_2: &[u8]) -> Result<(Vec<u8>, Keys), HandshakeError> {
         let (_, mut state) = self.message_1(recipe)?;
         let mut payload = vec![0; message_2.len()];
+        // [R-SEC-002]
         let length = state.read_message(message_2, &mut payload).map_err(|_| HandshakeError)?;
         payload.truncate(length);
         let (send, receive) = state.dangerously_get_raw_split();
@@ -136,6 +138,7 @@ impl Handshake<'_> {
     pub fn receive(self, ephemeral: [u8; 32], message_1: &[u8]) -> Result<Received, HandshakeError> {
         let mut state = self.builder(ephemeral)?.build_responder().map_err(|_| HandshakeError)?;
         let mut payload = vec![0; message_1.len()];
+        // [R-SEC-002]
         let length = state.read_message(message_1, &mut payload).map_err(|_| HandshakeError)?;
         payload.truncate(length);
         let remote: [u8; 32] =

@@ -35,6 +35,7 @@ impl Replay {
     pub(crate) fn check(&self, counter: u64, arrival: Arrival) -> Result<(), Discard> {
         let (path, number) = split(counter);
         let Some(window) = self.paths.get(&path) else {
+            // [R-SEC-038]
             if self.floor.is_some_and(|floor| path <= floor) {
                 return Err(Discard::PathNumberRetired);
             }
@@ -42,18 +43,17 @@ impl Replay {
         };
         match (window, arrival) {
             (Window::Datagram { highest, seen }, Arrival::Datagram) => {
+                // [R-SEC-036]
                 let Some(age) = highest.checked_sub(number) else {
                     return Ok(());
                 };
                 if age >= REPLAY_WINDOW as u64 || bit(seen, number) { Err(Discard::Replayed) } else { Ok(()) }
             }
             (Window::Stream { next }, Arrival::Stream) => {
-                if number == *next {
-                    Ok(())
-                } else {
-                    Err(Discard::StreamOutOfOrder)
-                }
+                // [R-SEC-037]
+                if number == *next { Ok(()) } else { Err(Discard::StreamOutOfOrder) }
             }
+            // [R-SEC-039]
             (Window::Datagram { .. }, Arrival::Stream) | (Window::Stream { .. }, Arrival::Datagram) => {
                 Err(Discard::PathNumberRetired)
             }
@@ -61,9 +61,11 @@ impl Replay {
     }
 
     /// Enters a packet that was opened after [`check`](Self::check) allowed it.
+    // [R-SEC-040]
     pub(crate) fn enter(&mut self, counter: u64, arrival: Arrival) {
         let (path, number) = split(counter);
         if !self.paths.contains_key(&path) {
+            // [R-SEC-038]
             if self.paths.len() >= MAX_PATH_NUMBERS {
                 // The lowest number but 0, which every probe shares.
                 let oldest = self.paths.keys().copied().find(|&path| path != 0);
@@ -128,6 +130,7 @@ mod tests {
 
     const PATH_1: u64 = 1 << 48;
 
+    // [R-SEC-036]
     #[test]
     fn every_number_passes_once_within_the_window() {
         let mut replay = Replay::default();
@@ -147,6 +150,7 @@ mod tests {
         assert!(model.len() > 2_000);
     }
 
+    // [R-SEC-037] [R-SEC-039]
     #[test]
     fn a_stream_takes_the_next_number_only() {
         let mut replay = Replay::default();
@@ -159,6 +163,7 @@ mod tests {
         assert_eq!(replay.check(PATH_1 + 3, Arrival::Datagram), Err(Discard::PathNumberRetired));
     }
 
+    // [R-SEC-038]
     #[test]
     fn a_path_number_pushed_out_does_not_come_back() {
         let mut replay = Replay::default();

@@ -50,6 +50,7 @@ impl<T: Clone> Requests<T> {
     }
 
     /// Takes an id for a request that its sender repeats by its own rules, or not at all.
+    // [R-SESS-001]
     pub(crate) const fn reserve(&mut self) -> RequestId {
         let id = self.next;
         self.next = self.next.wrapping_add(1);
@@ -58,13 +59,16 @@ impl<T: Clone> Requests<T> {
 
     /// Enters a request that is sent at `now`; `None` when there are too many.
     pub(crate) fn begin(&mut self, now: Instant, request: Request, tag: T, stream: bool) -> Option<RequestId> {
+        // [R-SESS-007]
         if self.outstanding.len() >= MAX_REQUESTS {
             return None;
         }
         let id = self.reserve();
+        // [R-SESS-002]
         let first = self.round_trip.map_or(REQUEST_RETRY * 2, |smoothed| smoothed * 3 / 2).max(REQUEST_RETRY);
         // On a stream the whole patience is spent in one wait.
         let (wait, repeats) =
+            // [R-SESS-003]
             if stream { (first * (1 << (MAX_REQUEST_RETRIES + 1)), MAX_REQUEST_RETRIES) } else { (first, 0) };
         let entry = Outstanding { request, tag, sent: now, due: now + wait, wait, repeats, repeated: false };
         self.outstanding.insert(id, entry);
@@ -89,6 +93,7 @@ impl<T: Clone> Requests<T> {
     /// Takes what is due at `now`, one at a time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Due<T>> {
         let (&id, entry) = self.outstanding.iter_mut().find(|(_, entry)| entry.due <= now)?;
+        // [R-SESS-002]
         if entry.repeats >= MAX_REQUEST_RETRIES {
             let entry = self.outstanding.remove(&id)?;
             return Some(Due::GaveUp(entry.request, entry.tag));
@@ -141,8 +146,10 @@ pub(crate) enum Seen {
 impl Answers {
     /// Looks a request up and enters it if it is new.
     pub(crate) fn enter(&mut self, id: RequestId) -> Seen {
+        // [R-SESS-004]
         match self.recent.iter().find(|(known, _)| *known == id) {
             Some((_, Some(reply))) => Seen::Answered(reply.clone()),
+            // [R-SESS-005]
             Some((_, None)) => Seen::Pending,
             None => {
                 if self.recent.len() >= MAX_ANSWERS {
@@ -167,6 +174,7 @@ mod tests {
     use super::*;
     use crate::wire::control::{Acknowledge, Select};
 
+    // [R-SESS-002]
     #[test]
     fn a_request_is_repeated_six_times_and_then_given_up() {
         let mut requests: Requests<()> = Requests::new();
@@ -188,6 +196,7 @@ mod tests {
         assert!(requests.answered(Instant::ZERO, id).is_none());
     }
 
+    // [R-SESS-004] [R-SESS-005]
     #[test]
     fn a_repeat_is_answered_alike_without_acting_again() {
         let mut answers = Answers::default();

@@ -11,6 +11,7 @@ pub const TAG: usize = 16;
 
 /// Seals `buffer[header..]` in place and appends the tag; `buffer[..header]` is authenticated.
 pub fn seal(key: &[u8; 32], counter: u64, buffer: &mut Vec<u8>, header: usize) {
+    // [R-SEC-030] [R-SEC-032]
     let (associated, plaintext) = buffer.split_at_mut(header);
     let tag = imp::seal(key, nonce(counter), associated, plaintext);
     buffer.extend_from_slice(&tag);
@@ -24,10 +25,12 @@ pub fn open(key: &[u8; 32], counter: u64, header: &[u8], ciphertext: &[u8]) -> R
     if ciphertext.len() < TAG {
         return Err(Discard::TooShort);
     }
+    // [R-SEC-033]
     imp::open(key, nonce(counter), header, ciphertext.to_vec()).ok_or(Discard::DecryptFailed)
 }
 
 /// Four zero octets and the counter, big-endian.
+// [R-SEC-031]
 const fn nonce(counter: u64) -> [u8; 12] {
     let octets = counter.to_be_bytes();
     [0, 0, 0, 0, octets[0], octets[1], octets[2], octets[3], octets[4], octets[5], octets[6], octets[7]]
@@ -105,6 +108,7 @@ mod tests {
         }
     }
 
+    // [R-SEC-033]
     #[test]
     fn a_changed_header_does_not_open() {
         let mut packet = b"headertext".to_vec();

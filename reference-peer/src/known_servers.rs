@@ -54,6 +54,7 @@ impl KnownServers {
     ///
     /// # Errors
     /// The file cannot be read, or a line of it is malformed.
+    // [R-DISC-015]
     pub fn find(&self, url: &ServerUrl) -> Result<Option<ServerKey>, KnownServersError> {
         let text = match fs::read_to_string(&self.0) {
             Ok(text) => text,

@@ -37,7 +37,10 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
     let mut stages = Stages::default();
     let lab = build(Profile::Release)?;
     let report = "lab-report/soak-cells.json";
-    stages.run("20 runs of every cell", Command::new(&lab).args(["cells", "--times", "20", "--report", report]));
+    stages.run(
+        "20 runs of every cell",
+        Command::new(&lab).args(["cells", "--times", "20", "--jobs", "6", "--report", report]),
+    );
     stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
     fuzz(&mut stages, &[], 600);
     Ok(stages.finish(true))
@@ -79,7 +82,10 @@ fn network(stages: &mut Stages, missing: &[&str]) {
                 Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]),
                 1,
             );
-            stages.run("every cell", Command::new(&lab).args(["cells", "--report", "lab-report/cells.json"]));
+            stages.run(
+                "every cell",
+                Command::new(&lab).args(["cells", "--jobs", "3", "--report", "lab-report/cells.json"]),
+            );
         }
         Err(error) => stages.fail("the lab's binaries", &error.to_string()),
     }

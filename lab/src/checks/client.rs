@@ -98,7 +98,13 @@ impl Client {
             prologue: &prologue,
         };
         let (message_1, recipe) = handshake.initiate(ephemeral, &[]).ok().context("a zero shared secret")?;
-        let register = Register { index: Index(self.dice.array()), cookie: greeting.cookie, message_1: &message_1 };
+        let register = Register {
+            index: Index(self.dice.array()),
+            cookie: greeting.cookie,
+            offered: offered(),
+            answered: greeting.versions.clone(),
+            message_1: &message_1,
+        };
         Ok((secret, Packet::Register(register).encode(), recipe))
     }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use pinhole_lab::cells::{self, Row};
 use pinhole_lab::{NatKind, UnsolicitedSyn, prove};
@@ -14,6 +16,9 @@ pub(crate) struct Arguments {
     /// Trials for each cell and transport.
     #[arg(long, default_value_t = 1)]
     times: usize,
+    /// How many networks exist at once. More than one is quicker, and blurs the times.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// Only cells whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -34,17 +39,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     eprintln!("every kind of NAT was probed and behaves as it declares");
-    let mut rows: Vec<Row> = Vec::new();
-    for cell in cells::cells().into_iter().filter(|cell| cell.name.contains(&arguments.only)) {
-        for &over in cell.over {
-            let row = cells::run(cell, over, arguments.times, &programs, scratch.path())?;
-            eprint!(
-                "{}",
-                cells::table(std::slice::from_ref(&row)).lines().skip(1).map(|l| format!("{l}\n")).collect::<String>()
-            );
-            rows.push(row);
+    let wanted = cells::cells().into_iter().filter(|cell| cell.name.contains(&arguments.only));
+    let queue: Vec<_> = wanted.flat_map(|cell| cell.over.iter().map(move |&over| (cell, over))).collect();
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.clamp(1, queue.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(&(cell, over)) = queue.get(place) else { return };
+                    let row = cells::run(cell, over, arguments.times, &programs, scratch.path());
+                    if let Ok(row) = &row {
+                        eprint!("{}", cells::rows(std::slice::from_ref(row)));
+                    }
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((place, row));
+                }
+            });
         }
-    }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(place, _)| *place);
+    let rows: Vec<Row> = done.into_iter().map(|(_, row)| row).collect::<Result<_, _>>()?;
     let table = cells::table(&rows);
     println!("{table}");
     if let Some(path) = &arguments.report {

@@ -24,6 +24,7 @@ impl Budget {
     pub(super) fn take(&mut self, now: Instant, address: Address, octets: usize) -> bool {
         if !self.spent.contains_key(&address) && self.spent.len() >= MAX_PROBED {
             self.spent.retain(|_, spent| now - spent.since < PROBE_PERIOD);
+            // [R-PUNCH-016] [R-LIM-004]
             if self.spent.len() >= MAX_PROBED {
                 return false;
             }
@@ -33,6 +34,7 @@ impl Budget {
             *spent = Spent { since: now, packets: 0, octets: 0 };
         }
         let octets = spent.octets.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
+        // [R-PUNCH-015]
         if spent.packets >= MAX_PROBES || octets > MAX_PROBE_OCTETS {
             return false;
         }
@@ -57,6 +59,7 @@ mod tests {
     use super::*;
     use crate::time::Duration;
 
+    // [R-PUNCH-015]
     #[test]
     fn an_unproved_address_gets_twelve_packets_in_ten_seconds() {
         let (mut budget, address) = (Budget::default(), Address::from([192, 0, 2, 1]));
@@ -68,6 +71,7 @@ mod tests {
         assert_eq!((0..20).filter(|_| budget.take(now, address, 500)).count(), 4);
     }
 
+    // [R-PUNCH-016]
     #[test]
     fn the_table_is_bounded() {
         let mut budget = Budget::default();

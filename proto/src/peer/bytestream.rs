@@ -16,6 +16,8 @@ pub(super) struct Sender {
     acknowledged: u64,
     /// The next octet to send on the current path.
     next: u64,
+    /// The end of what was ever sent.
+    sent: u64,
     /// The receiver takes octets before this offset.
     limit: u64,
     finished: bool,
@@ -66,6 +68,7 @@ impl Sender {
 
     /// The next octets to send, at most one message of them.
     pub(super) fn next(&mut self) -> Option<(u64, Vec<u8>)> {
+        // [R-SESS-010]
         let until = self.end().min(self.limit).min(self.next + MAX_DATA as u64);
         if until <= self.next {
             return None;
@@ -75,6 +78,7 @@ impl Sender {
         let octets = self.buffer.range(from..to).copied().collect();
         let offset = self.next;
         self.next = until;
+        self.sent = self.sent.max(until);
         Some((offset, octets))
     }
 
@@ -85,16 +89,19 @@ impl Sender {
 
     /// Sends again from the first unacknowledged octet: the path changed, or an answer is overdue.
     pub(super) const fn rewind(&mut self) {
+        // [R-SESS-011]
         self.next = self.acknowledged;
     }
 
     /// Applies an acknowledgement; `None` when it tells nothing or of octets that were never sent.
     pub(super) fn acknowledge(&mut self, next: u64, window: u32) -> Option<Progress> {
-        if next < self.acknowledged || next > self.end() {
+        // [R-SESS-016]
+        if next < self.acknowledged || next > self.sent {
             return None;
         }
         self.limit = self.limit.max(next + u64::from(window));
         let fresh = usize::try_from(next - self.acknowledged).ok()?;
+        // [R-SESS-009]
         self.buffer.drain(..fresh);
         self.acknowledged = next;
         self.next = self.next.max(next);
@@ -127,11 +134,14 @@ pub(super) struct Receiver {
 impl Receiver {
     /// The part of a message that is new and next, if any.
     pub(super) fn receive<'a>(&mut self, offset: u64, octets: &'a [u8]) -> Option<&'a [u8]> {
+        // [R-SESS-014]
         self.ack_due = true;
         let skip = usize::try_from(self.next.checked_sub(offset)?).ok()?;
+        // [R-SESS-012]
         let fresh = octets.get(skip..).filter(|fresh| !fresh.is_empty())?;
         let room = usize::try_from(self.limit() - self.next).ok()?;
         let beyond = self.end.is_some_and(|end| self.next + fresh.len() as u64 > end);
+        // [R-SESS-013]
         if fresh.len() > room || beyond {
             return None;
         }
@@ -145,12 +155,14 @@ impl Receiver {
         // The window opened by a quarter, or was shut for a whole message.
         let opened = self.limit().saturating_sub(self.told.max(STREAM_WINDOW as u64));
         let shut = self.told.max(STREAM_WINDOW as u64).saturating_sub(self.next) < MAX_DATA as u64;
+        // [R-SESS-014]
         self.ack_due |= opened >= STREAM_WINDOW as u64 / 4 || (shut && opened >= MAX_DATA as u64);
         self.ack_due
     }
 
     /// The stream ends at this offset. `false` when that contradicts what arrived.
     pub(super) fn finish(&mut self, offset: u64) -> bool {
+        // [R-SESS-018]
         if offset < self.next || self.end.is_some_and(|end| end != offset) {
             return false;
         }
@@ -160,6 +172,7 @@ impl Receiver {
 
     /// Whether everything has arrived; `true` once.
     pub(super) fn take_end(&mut self) -> bool {
+        // [R-SESS-017]
         let ends = !self.ended && self.end == Some(self.next);
         self.ended |= ends;
         ends
@@ -168,6 +181,7 @@ impl Receiver {
     /// The offset and window for an `Ack` that is sent.
     pub(super) fn ack(&mut self) -> (u64, u32) {
         self.ack_due = false;
+        // [R-SESS-015] It only grows, with what the application took.
         self.told = self.limit();
         (self.next, u32::try_from(self.told - self.next).unwrap_or(0))
     }
@@ -182,6 +196,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    // [R-SESS-009] [R-SESS-011] [R-SESS-012]
     #[test]
     fn a_rewind_repeats_what_was_not_acknowledged_and_nothing_is_delivered_twice() {
         let (mut sender, mut receiver) = (Sender::new(), Receiver::default());
@@ -207,9 +222,12 @@ mod tests {
         assert!(rounds > 1);
     }
 
+    // [R-SESS-010] [R-SESS-014]
     #[test]
     fn the_window_closes_and_opens_again() {
         let (mut sender, mut receiver) = (Sender::new(), Receiver::default());
+        let (next, window) = receiver.ack();
+        let told = next + u64::from(window);
         let much = vec![7; STREAM_WINDOW + 1];
         assert_eq!(sender.write(&much), STREAM_WINDOW);
         while let Some((offset, octets)) = sender.next() {
@@ -217,6 +235,9 @@ mod tests {
         }
         let (next, window) = receiver.ack();
         assert_eq!((next, window), (STREAM_WINDOW as u64, 0));
+        // [R-SESS-015] What was told is not taken back.
+        assert_eq!(next + u64::from(window), told);
+        assert_eq!(receiver.receive(next, &[1]), None, "beyond the window");
         let progress = sender.acknowledge(next, window).unwrap();
         assert!(progress.writable, "the application was told that there is no room");
         assert_eq!(sender.write(&[1]), 1);
@@ -227,6 +248,7 @@ mod tests {
         assert_eq!(sender.next(), Some((STREAM_WINDOW as u64, vec![1])));
     }
 
+    // [R-SESS-013] [R-SESS-017] [R-SESS-018]
     #[test]
     fn the_end_comes_after_the_last_octet_and_once() {
         let mut receiver = Receiver::default();
@@ -239,11 +261,17 @@ mod tests {
         assert!(!receiver.take_end());
     }
 
+    // [R-SESS-016]
     #[test]
     fn an_acknowledgement_of_octets_never_sent_is_ignored() {
         let mut sender = Sender::new();
         sender.write(b"abc");
-        assert_eq!(sender.acknowledge(4, 100), None);
+        for beyond in [4, 3, 1] {
+            assert_eq!(sender.acknowledge(beyond, 100), None);
+        }
         assert_eq!(sender.next(), Some((0, b"abc".to_vec())));
+        sender.rewind();
+        assert!(sender.acknowledge(3, 100).is_some(), "sent before the way changed");
+        assert_eq!(sender.next(), None);
     }
 }

@@ -213,6 +213,7 @@ impl Core {
             return Err(Discard::OverLimit);
         }
         self.insert(stream, Purpose::Unproved, remote, Some(local));
+        // [R-TCP-007] [R-TCP-008] Nothing is written before its first frame.
         self.timers.set(Timer::FirstFrame(stream), self.now + crate::constants::FIRST_FRAME);
         Ok(())
     }

@@ -18,6 +18,7 @@ pub(super) struct EarlyPunches {
 impl EarlyPunches {
     pub(super) fn remember(&mut self, now: Instant, source: Source, punch: Punch) {
         self.punches.retain(|(at, ..)| now - *at < EARLY_PUNCH_LIFETIME);
+        // [R-LIM-004]
         if self.punches.len() >= MAX_EARLY_PUNCHES {
             self.punches.remove(0);
         }

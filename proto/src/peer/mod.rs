@@ -122,6 +122,7 @@ impl Peer {
                 let handle = self.by_id(&reply.session).ok_or(Discard::SessionUnknown)?;
                 self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
             }
+            // [R-WIRE-015]
             Packet::Discover(_) | Packet::Register(_) => Err(Discard::WrongRole),
         }
     }
@@ -192,6 +193,7 @@ impl Peer {
         if first {
             return;
         }
+        // [R-REG-015]
         let news = self.leg.on_moved(&mut self.core);
         self.on_news(news);
         for session in self.sessions.values_mut() {
@@ -220,10 +222,12 @@ impl Peer {
         if !possible {
             return Err(CommandError::NotOnline);
         }
+        // [R-LIM-004]
         if self.sessions.len() >= MAX_SESSIONS {
             return Err(CommandError::TooMany);
         }
         let handle = self.next_handle();
+        // [R-INTRO-002]
         let id = self.core.visible.octets();
         let mut session = Session::new(&mut self.core, handle, peer, id, Role::initiator(), true);
         session.ask(&mut self.core, &mut self.leg, transport);
@@ -316,6 +320,7 @@ impl Peer {
     /// A second session with a peer takes the place of the first.
     fn supersede(&mut self, handle: SessionHandle, peer: PeerId) {
         let older = |session: &&mut Session| {
+            // [R-INTRO-017]
             session.peer == peer && session.handle != handle && session.stage() == Stage::Established
         };
         let over: Vec<_> = self

@@ -8,6 +8,7 @@ use super::{Accept, Discard, Introduce, MAX_SESSIONS, Peer, PeerId, Refusal, Ref
 
 impl Peer {
     pub(super) fn on_news(&mut self, news: Vec<News>) {
+        let answered = !news.is_empty();
         for news in news {
             match news {
                 News::Online => {
@@ -48,6 +49,12 @@ impl Peer {
                 }
             }
         }
+        // What was answered made room for a request that there was none for.
+        if answered {
+            for session in self.sessions.values_mut().filter(|session| session.stage() == Stage::Asking) {
+                session.on_online(&mut self.core, &mut self.leg);
+            }
+        }
     }
 
     fn refuse(&mut self, handle: SessionHandle, code: Refusal) {
@@ -61,6 +68,7 @@ impl Peer {
     fn on_introduce(&mut self, slot: Slot, request: RequestId, introduce: &Introduce) {
         let initiator = introduce.initiator;
         if let Some(handle) = self.by_id(&introduce.session) {
+            // [R-INTRO-012]
             if let Some(answer) = self.sessions[&handle].answered(&introduce.message_1) {
                 self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
             } else {
@@ -78,11 +86,13 @@ impl Peer {
                     && matches!(session.stage(), Stage::Asking | Stage::Introduced)
             })
             .map(|session| session.handle);
+        // [R-INTRO-016]
         if own.is_some() && self.core.id < initiator {
             // The other side does the same sum: it drops this request and answers the one of this side.
             return;
         }
         let refusal = if initiator == self.core.id || (own.is_none() && !self.accepts(&initiator)) {
+            // [R-INTRO-009]
             Some(Refusal::REFUSED)
         } else if own.is_none() && self.sessions.len() >= MAX_SESSIONS {
             Some(Refusal::LIMITED)
@@ -104,6 +114,7 @@ impl Peer {
                     session.keep_waiting(&mut self.core);
                 }
                 self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
+                // [R-INTRO-003]
                 session.start_attempt(&mut self.core, 1);
                 for (source, punch) in self.early.take(self.core.now, &introduce.session) {
                     if let Err(discard) = session.on_punch(&mut self.core, source, &punch) {

@@ -48,6 +48,8 @@ pub(super) struct Path {
     pub(super) sent: u64,
     pub(super) last_received: Instant,
     pub(super) last_sent: Instant,
+    /// When the first authentic packet arrived.
+    pub(super) heard_at: Instant,
     /// Checks since the last authentic packet.
     pub(super) unanswered: u8,
     /// Checks sent while it was heard.
@@ -80,6 +82,7 @@ impl Path {
             sent: 0,
             last_received: now,
             last_sent: now,
+            heard_at: now,
             unanswered: 0,
             checks: 0,
             check_at: now,
@@ -120,6 +123,7 @@ impl Path {
         let first = self.state == PathState::Untried;
         if first {
             self.state = PathState::Heard;
+            self.heard_at = now;
             self.check_at = now;
         }
         first
@@ -127,6 +131,7 @@ impl Path {
 
     /// A nonce came back on it. `true` when the path was not proved before.
     pub(super) fn on_reply(&mut self, nonce: &Nonce, mapped: Endpoint) -> bool {
+        // [R-PUNCH-019]
         let Some(at) = self.nonces.iter().position(|outstanding| outstanding.nonce == *nonce) else {
             return false;
         };
@@ -144,6 +149,7 @@ impl Path {
             PathState::Proved => true,
             PathState::Heard => {
                 let after = self.sent + octets as u64;
+                // [R-PUNCH-017]
                 after <= self.received * HEARD_FACTOR && after <= MAX_HEARD_OCTETS
             }
             PathState::Untried => false,

@@ -1,7 +1,6 @@
 //! Who may register: rates, cookies, and the Noise IK handshake (`spec/registration.md`).
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::common::Common;
 use super::discovery::versions;
@@ -30,7 +29,6 @@ pub(super) struct Admission {
     /// Per source, apart for those that showed a cookie: whoever forges a source spoils only the other.
     registers: RateLimiter<(Address, bool)>,
     handshakes: RateLimiter<()>,
-    prologue: Vec<u8>,
     tokens: Tokens,
     secrets: Rng,
 }
@@ -44,8 +42,6 @@ impl Admission {
             slots: Slots::new(config.shard, config.boot),
             registers: RateLimiter::new(limits.registers_per_second, limits.registers_per_second),
             handshakes: RateLimiter::new(limits.cookie_above, limits.cookie_above),
-            // A peer offers version 1 and this server answers version 1: the only lists there are.
-            prologue: prologue(&versions(), &versions()),
             tokens,
             secrets,
         }
@@ -62,13 +58,20 @@ impl Admission {
         common: &mut Common,
     ) -> Result<(), Discard> {
         let source = link.remote().source_prefix();
+        // [R-REG-027]
         if !self.registers.take(now, (source, shown)) {
             return Err(Discard::OverLimit);
         }
+        // [R-SEC-008] Whoever heard another list did not hear this server.
+        if register.answered != versions() {
+            return Err(Discard::HandshakeFailed);
+        }
         let handshake = hash(&[register.message_1]);
+        // [R-REG-005]
         if let Some(index) = self.pending.find(&handshake) {
             return self.pending.answer(now, index, link, REGISTER_SIZE, common);
         }
+        // [R-REG-028]
         if !self.handshakes.take(now, ()) && !shown {
             return Err(Discard::CookieInvalid);
         }
@@ -133,18 +136,22 @@ impl Admission {
             x25519: &x25519,
             secret: &common.config.secret,
             remote: None,
-            prologue: &self.prologue,
+            prologue: &prologue(&register.offered, &register.answered),
         };
+        // [R-SEC-002]
         let received = noise.receive(secrets.octets(), register.message_1).map_err(|_| Discard::HandshakeFailed)?;
         extension::check(&received.payload)?;
         let peer = received.remote;
+        // [R-REG-027]
         if !registry.has_room(peer, link.remote().source_prefix(), &common.config.limits) {
             return Err(Discard::OverLimit);
         }
+        // [R-LIM-002]
         if self.pending.len() >= common.config.limits.pending || self.slots.are_exhausted() {
             self.push_out_oldest(common);
         }
         let index = self.slots.take().ok_or(Discard::OverLimit)?;
+        // [R-REG-023]
         let token = self.tokens.token(index, link.remote());
         let Ok((message_2, keys)) = received.respond(&body(&Welcome { index, token })) else {
             self.slots.give_back(index);

@@ -37,9 +37,11 @@ impl Discovery {
         common: &mut Common,
     ) -> Result<(), Discard> {
         let from = answer_from(link, discover.reply_from, common)?;
+        // [R-DISC-004] [R-DISC-007]
         let discovered = Packet::Discovered(Discovered {
             transaction: discover.transaction,
             versions: versions(),
+            // [R-DISC-006]
             observed: link.remote(),
             alternates: List::from_first(common.config.alternates.iter().copied()),
             keys: List::from_first([self.key]),
@@ -63,11 +65,13 @@ impl Discovery {
         [Some(current), current.checked_sub(1)]
             .into_iter()
             .flatten()
+            // [R-DISC-013]
             .any(|period| self.cookie(period, link, port) == *cookie)
     }
 
     fn cookie(&self, period: u64, link: Link, port: u16) -> Cookie {
         let secret = keyed(&self.secret, &[&period.to_be_bytes()]);
+        // [R-DISC-012]
         let whole = keyed(&secret, &[&body(&link.remote()), &port.to_be_bytes()]);
         *whole.first_chunk().expect("32 octets have 16 in front of them")
     }
@@ -75,6 +79,7 @@ impl Discovery {
 
 /// Where the answer leaves from: only datagrams can change their socket, and there is no second address.
 fn answer_from(link: Link, reply_from: ReplyFrom, common: &Common) -> Result<Link, Discard> {
+    // [R-DISC-005]
     match (link, reply_from.0) {
         (_, 0) => Ok(link),
         (Link::Datagram { socket, local, remote }, 1) => {

@@ -77,15 +77,19 @@ impl Introductions {
             return Err(Refusal::UNSUPPORTED_VERSION);
         }
         let (Some(a), Some(b)) = (registry.by_peer(initiator), registry.by_peer(target)) else {
+            // [R-INTRO-005]
             return Err(Refusal::NOT_REGISTERED);
         };
         // [R-INTRO-008] A policy that this server does not know is closed.
         let open = matches!(b.terms.policy, Policy::ASK | Policy::OPEN);
+        // [R-INTRO-019]
         if !open || initiator == target {
             return Err(Refusal::REFUSED);
         }
+        // [R-INTRO-005]
         let plan = Plan::new(a, b, connect.transports).ok_or(Refusal::NOT_REGISTERED)?;
         let asks_first = b.terms.policy != Policy::OPEN;
+        // [R-INTRO-018]
         let allowed = self.by_pair.take(now, (initiator, target)) && self.to_target.take(now, target);
         if !allowed {
             return Err(Refusal::LIMITED);
@@ -101,6 +105,7 @@ impl Introductions {
             initiator,
             session,
             transport: Transports::of(plan.transport),
+            // [R-INTRO-001]
             versions: connect.versions.clone(),
             candidates: plan.candidates.1,
             channel: channels.map(|[_, theirs]: [ChannelId; 2]| theirs),
@@ -145,6 +150,7 @@ pub(super) fn on_answer(
     let answer = match reply {
         Reply::Answer(answer) => answer,
         Reply::Refuse(refuse) => {
+            // [R-INTRO-015]
             registry.reject(now, introduction, refuse.code, common);
             return;
         }
@@ -159,6 +165,7 @@ pub(super) fn on_answer(
         (Some(a), Some(b)) => candidates(b, a, transport),
         _ => Candidates::default(),
     };
+    // [R-INTRO-001]
     let answered = Request::Answered(Answered { session, candidates, message_2: answer.message_2 });
     registry.tell(now, initiator, introduction, answered, common);
 }
@@ -177,6 +184,7 @@ pub(super) fn on_relay_open(
         return refused;
     };
     let transport = ask.transport.and(own.transports()).preferred();
+    // [R-RELAY-014]
     let (Some(transport), true) = (transport, own.terms.relay && common.config.relay) else {
         return refused;
     };
@@ -197,6 +205,7 @@ pub(super) fn on_relay_open(
 impl Plan {
     /// `None` when the peers have no transport in common that may be used.
     fn new(a: &Registration, b: &Registration, allowed: Transports) -> Option<Self> {
+        // [R-INTRO-004]
         let transport = allowed.and(a.transports()).and(b.transports()).preferred()?;
         let common = a
             .bindings()
@@ -212,6 +221,7 @@ impl Plan {
             slots,
             candidates: (candidates(b, a, transport), candidates(a, b, transport)),
             round_trips: (a.round_trip(), b.round_trip()),
+            // [R-RELAY-002]
             relay: a.terms.relay && b.terms.relay,
         })
     }
@@ -224,6 +234,7 @@ fn slot_of(registration: &Registration, transport: Transport) -> Option<Slot> {
 /// Where `of` may be reached, as far as `to` may know: the endpoints that were observed, and the private
 /// ones only if both are seen at one address. Nothing if either side wants no endpoint told.
 fn candidates(of: &Registration, to: &Registration, transport: Transport) -> Candidates {
+    // [R-INTRO-006]
     if !of.terms.disclose || !to.terms.disclose {
         return Candidates::default();
     }
@@ -235,6 +246,7 @@ fn candidates(of: &Registration, to: &Registration, transport: Transport) -> Can
         })
     };
     let public = shared().map(|(_, public, _)| public);
+    // [R-INTRO-006]
     let private = shared().filter(|(_, public, other)| public.source_prefix() == other.source_prefix()).flat_map(
         |(binding, public, _)| {
             let told = binding.private.iter().copied();
@@ -246,6 +258,7 @@ fn candidates(of: &Registration, to: &Registration, transport: Transport) -> Can
 
 /// Loopback endpoints mean something only to peers that the server sees on loopback.
 fn may_be_told(private: Endpoint, public: Endpoint) -> bool {
+    // [R-INTRO-007]
     let loopback = private.address().is_loopback() && public.address().is_loopback();
     private != public && private.port() != 0 && (private.is_candidate() || loopback)
 }

@@ -4,15 +4,17 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | answers `Discover`, makes cookies | [`discovery`] |
-//! | `Register`: rates, cookies, handshake; who has not proved its source yet | [`admission`], [`pending`] |
-//! | registered peers, their bindings and requests | [`registry`], [`registration`], [`binding`] |
-//! | introductions | [`introduction`] |
-//! | relay channels | [`relay`] |
-//! | `Reset` | [`resets`] |
-//! | ports, streams, timers, dice | [`common`], [`sockets`], [`streams`] |
+//! | answers `Discover`, makes cookies | `discovery.rs` |
+//! | `Register`: rates, cookies, handshake; who has not proved its source yet | `admission.rs`, `pending.rs` |
+//! | registered peers, their bindings and requests | `registry.rs`, `registration.rs`, `binding.rs` |
+//! | introductions | `introduction.rs` |
+//! | relay channels | `relay.rs` |
+//! | `Reset` | `resets.rs` |
+//! | ports, streams, timers, dice | `common.rs`, `sockets.rs`, `streams.rs` |
 //!
 //! # Tables
+//!
+//! Each has a bound, and a rule for who goes at it [R-LIM-001].
 //!
 //! | table | bound | when it is full |
 //! |---|---|---|
@@ -139,6 +141,7 @@ impl Engine for Server {
             self.settle(now);
         }
         let result = self.on_input(now, input);
+        // [R-WIRE-014] Counted, and nothing is sent.
         if let Err(discard) = result {
             self.common.count(discard);
         }
@@ -271,6 +274,7 @@ impl Server {
             }
             Err(discard) => {
                 common.count(discard);
+                // [R-TCP-009]
                 // On a stream nothing is lost or reordered, so one of these never heals.
                 if matches!(discard, Discard::DecryptFailed | Discard::PathNumberRetired | Discard::StreamOutOfOrder) {
                     common.end_stream(stream, true);
@@ -294,6 +298,7 @@ impl Server {
             | Packet::Registered(_)
             | Packet::Punch(_)
             | Packet::PunchReply(_)
+            // [R-WIRE-015] [R-REG-022]
             | Packet::Reset(_) => return Err(Discard::WrongRole),
         }
         Ok(Passed::Yes)
@@ -329,6 +334,7 @@ impl Server {
             }
         };
         let result = self.on_messages(now, (link, octets.len()), sealed.index, messages);
+        // [R-SEC-040]
         // A datagram of which nothing was accepted leaves no trace; a stream counts every packet.
         if result.is_ok() || link.stream().is_some() {
             self.registry.enter(sealed, link);
@@ -364,15 +370,20 @@ impl Server {
     fn on_messages(
         &mut self,
         now: Instant,
-        (link, length): (Link, usize),
+        (link, mut length): (Link, usize),
         index: Index,
         messages: Vec<Message<'_>>,
     ) -> Result<(), Discard> {
+        // [R-WIRE-046]
         let mut accepted = messages.is_empty();
         let mut refused = Vec::new();
         for message in messages {
             let result = match message {
-                Message::Request(id, request) => self.on_request(now, (link, length), index, id, &request),
+                Message::Request(id, request) => {
+                    // [R-SEC-020] The octets of a packet count once, however many requests are in it.
+                    let credit = if let Request::Refresh(_) = request { core::mem::take(&mut length) } else { 0 };
+                    self.on_request(now, (link, credit), index, id, &request)
+                }
                 Message::Answer(id, reply) => self.on_answer(now, link, index, id, &reply),
                 Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) => Err(Discard::MessageUnexpected),
                 Message::Unknown(_) => Ok(()),
@@ -481,6 +492,7 @@ impl Server {
 }
 
 /// All messages of a packet, before any takes effect.
+// [R-WIRE-045]
 fn decode(mut plaintext: &[u8]) -> Result<Vec<Message<'_>>, Discard> {
     let mut messages = Vec::new();
     while !plaintext.is_empty() {

@@ -90,7 +90,9 @@ impl Pending {
             let at = usize::try_from(id).unwrap_or(usize::MAX);
             let expected = self.sources.get(at).filter(|source| source.nonce == nonce).map(|source| source.link);
             match expected {
+                // [R-REG-007]
                 Some(expected) if expected == link => return Ok(Some((at, id))),
+                // [R-REG-008]
                 Some(_) => failure = Some(Discard::NonceWrongSource),
                 None => failure = failure.or(Some(Discard::NonceUnknown)),
             }
@@ -130,6 +132,7 @@ impl PendingTable {
         self.by_handshake.insert(pending.handshake, index);
         self.by_age.insert((pending.since, index));
         self.table.insert(index, pending);
+        // [R-REG-009]
         common.timers.set(Timer::Pending(index), now + PENDING_LIFETIME);
     }
 
@@ -154,6 +157,7 @@ impl PendingTable {
         let known = pending.sources.iter().position(|source| source.link == link);
         let at = match known {
             Some(at) => at,
+            // [R-REG-006]
             None if pending.sources.len() < MAX_PENDING_SOURCES => {
                 let lane = link.stream().map(|_| pending.association.lane());
                 pending.sources.push(Source { link, lane, nonce: common.visible.octets(), sent: Some(now), credit: 0 });
@@ -241,6 +245,7 @@ fn check(association: &mut Association, source: &mut Source, at: usize) -> Vec<u
 
 /// Sends what the source has paid for [R-SEC-020]; a stream has shown already where it ends.
 fn pay(source: &mut Source, packet: &[u8], common: &mut Common) {
+    // [R-REG-029]
     if source.link.stream().is_some() {
         common.send(source.link, packet);
     } else if let Some(left) = source.credit.checked_sub(packet.len()) {

@@ -128,9 +128,11 @@ impl Registration {
         id: RequestId,
         common: &mut Common,
     ) -> Result<Option<RequestId>, Discard> {
+        // [R-REG-014]
         if !self.is_bound(link) {
             return Err(Discard::SourceWrong);
         }
+        // [R-SESS-004]
         match self.answers.enter(id) {
             Seen::New => Ok(Some(id)),
             Seen::Pending => Ok(None),
@@ -204,6 +206,7 @@ impl Registration {
             if probe.nonce != *nonce {
                 return Err(Discard::NonceUnknown);
             }
+            // [R-REG-012]
             if probe.link != link {
                 return Err(Discard::NonceWrongSource);
             }
@@ -213,6 +216,7 @@ impl Registration {
             self.arm(common);
             return Ok(Outcome::Nothing);
         }
+        // [R-SESS-006]
         let asked = self.requests.get(id).ok_or(Discard::RequestUnknown)?;
         let errand = asked.tag.clone();
         match (errand.purpose, &asked.request, reply) {
@@ -280,6 +284,7 @@ impl Registration {
 
     /// Drops the bindings that were not refreshed; `false` when none is left.
     pub(super) fn on_lifetime(&mut self, now: Instant, common: &mut Common) -> bool {
+        // [R-REG-017]
         self.bindings.retain(|binding| binding.expires.is_none_or(|at| at > now));
         self.arm(common);
         !self.bindings.is_empty()
@@ -296,6 +301,7 @@ impl Registration {
 
     /// Tells the peer, once on each binding, that its key registered anew elsewhere.
     pub(super) fn tell_replaced(&mut self, common: &mut Common) {
+        // [R-REG-010]
         for slot in self.slots() {
             let id = self.requests.reserve();
             let replaced = Message::Request(id, Request::Replaced(Replaced {}));
@@ -355,6 +361,7 @@ impl Registration {
         let same = self.probes.iter().position(|probe| probe.link == link);
         let at = same.unwrap_or_else(|| {
             self.probes.retain(|probe| probe.link.slot() != slot);
+            // [R-REG-013]
             let contested = slot.0 == Transport::Udp && !refresh.moved && self.binding(slot).is_some();
             let lane = link.stream().map(|_| self.association.lane());
             let check = (common.visible.octets(), self.requests.reserve());
@@ -368,6 +375,7 @@ impl Registration {
         let probe = &mut self.probes[at];
         probe.on_refresh(refresh.clone(), id);
         probe.credit += length;
+        // [R-REG-012]
         let check = Message::Request(
             probe.check,
             Request::PathCheck(PathCheck { nonce: probe.nonce, observed: link.remote() }),
@@ -439,8 +447,10 @@ impl Registration {
             }
         }
         let seconds = |span: crate::time::Duration| u16::try_from(span.as_secs()).unwrap_or(0);
+        // [R-REG-016]
         let refreshed = Reply::Refreshed(Refreshed {
             lifetime: seconds(REGISTRATION_LIFETIME),
+            // [R-REG-018]
             interval: seconds(REFRESH),
             observed: link.remote(),
         });

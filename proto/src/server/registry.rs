@@ -53,6 +53,7 @@ impl Registry {
     pub(super) fn has_room(&self, peer: PeerId, source: Address, limits: &Limits) -> bool {
         let here = self.per_source.get(&source).copied().unwrap_or(0);
         self.by_peer.contains_key(&peer)
+            // [R-LIM-002]
             || (self.table.len() < limits.registrations && here < limits.registrations_per_source)
     }
 
@@ -71,6 +72,7 @@ impl Registry {
     /// Registers a peer that has proved its link, in the place of what was registered under its key.
     pub(super) fn insert(&mut self, now: Instant, proved: Proved, common: &mut Common) {
         let (peer, index, link) = (proved.peer, proved.index, proved.link);
+        // [R-REG-010]
         if let Some(&old) = self.by_peer.get(&peer) {
             if let Some(registration) = self.table.get_mut(&old)
                 && !registration.is_bound(link)
@@ -123,6 +125,7 @@ impl Registry {
 
     /// Tells an initiator that its session will not come about.
     pub(super) fn reject(&mut self, now: Instant, introduction: &Introduction, code: Refusal, common: &mut Common) {
+        // [R-INTRO-015]
         let rejected = Request::Rejected(Rejected { session: introduction.session, code });
         self.tell(now, introduction.initiator, introduction, rejected, common);
     }
@@ -144,6 +147,7 @@ impl Registry {
         if let Some(registration) = self.table.get_mut(&index)
             && !registration.on_lifetime(now, common)
         {
+            // [R-REG-017]
             self.remove(now, index, UnregisterReason::Expired, common);
         }
     }

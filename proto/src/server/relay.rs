@@ -83,6 +83,7 @@ impl Relay {
         common: &mut Common,
     ) -> Result<[ChannelId; 2], Refused> {
         let key = key(session, asker.0, other.0);
+        // [R-RELAY-013]
         if let Some(&number) = self.by_session.get(&key) {
             let channel = self.channels.get(&number).ok_or(Refused)?;
             let at = usize::from(channel.sides[0].peer != asker.0);
@@ -94,10 +95,12 @@ impl Relay {
             return Ok(ids);
         }
         let limits = &common.config.limits;
+        // [R-RELAY-012]
         if self.channels.len() >= limits.channels || !self.may_want(asker.0, limits) {
             return Err(Refused);
         }
         let side = |(peer, family), id| Side { peer, id, family, wanted: false };
+        // [R-RELAY-001]
         let ids = [(); 2].map(|()| ChannelId(common.visible.octets()));
         let number = self.next;
         self.next += 1;
@@ -154,12 +157,14 @@ impl Relay {
         let [from, to] = [&channel.sides[at], &channel.sides[1 - at]];
         let (transport, family) = link.slot();
         let sender = registry.by_peer(from.peer);
+        // [R-RELAY-003]
         if transport != channel.transport || !sender.is_some_and(|peer| peer.is_bound(link)) {
             return Err(Discard::SourceWrong);
         }
         if !from.wanted && !self.may_want(from.peer, &common.config.limits) {
             return Err(Discard::OverLimit);
         }
+        // [R-RELAY-004]
         let receiver = registry.by_peer(to.peer).filter(|_| to.wanted).ok_or(Discard::ChannelUnknown)?;
         let bindings = || receiver.bindings().iter().map(|binding| binding.link);
         let target = bindings()
@@ -167,8 +172,10 @@ impl Relay {
             .or_else(|| bindings().find(|link| link.transport() == transport))
             .ok_or(Discard::ChannelUnknown)?;
         let mut buffer = [0; MAX_PACKET];
+        // [R-RELAY-005] [R-RELAY-006]
         let packet = rewrite(to.id, relayed.packet, &mut buffer);
         let passed = match target.stream() {
+            // [R-RELAY-009]
             Some(stream) if !common.streams.has_room(stream, packet.len()) => {
                 return Ok(Passed::NotYet(stream));
             }
@@ -176,6 +183,7 @@ impl Relay {
                 common.send(target, packet);
                 if common.streams.is_slow(stream) { Passed::Slowly(stream) } else { Passed::Yes }
             }
+            // [R-RELAY-010] A datagram is handed on at once; nothing is held.
             None => {
                 common.send(target, packet);
                 Passed::Yes
@@ -190,6 +198,7 @@ impl Relay {
         let Some(channel) = self.channels.get(&number) else {
             return;
         };
+        // [R-RELAY-011]
         let lifetime = if channel.packets == 0 { CHANNEL_UNUSED } else { CHANNEL_USED };
         let ends = channel.last + lifetime;
         if ends > now {

@@ -27,6 +27,7 @@ impl Tokens {
 
     /// What a `Reset` of `index` to `remote` carries.
     pub(super) fn token(&self, index: Index, remote: Endpoint) -> Token {
+        // [R-REG-023]
         let whole = keyed(&self.key, &[&index.0, &body(&remote)]);
         *whole.first_chunk().expect("32 octets have 16 in front of them")
     }
@@ -56,9 +57,11 @@ impl Resets {
         let token = self.tokens.token(index, link.remote());
         let reset = Packet::Reset(Reset { index, token }).encode();
         // Two servers never answer each other for ever: each answer is shorter than its trigger.
+        // [R-REG-020]
         if reset.len() >= length {
             return Discard::IndexUnknown;
         }
+        // [R-REG-021]
         if !self.rates.take(now, link.remote().source_prefix()) {
             return Discard::OverLimit;
         }

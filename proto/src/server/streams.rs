@@ -83,6 +83,7 @@ impl Streams {
             holds_up: BTreeSet::new(),
         };
         self.table.insert(stream, entry);
+        // [R-LIM-003]
         timers.set(Timer::Stream(stream), now + FIRST_FRAME);
         Ok(())
     }
@@ -126,6 +127,7 @@ impl Streams {
             return;
         }
         entry.unwritten += header.len() + packet.len();
+        // [R-WIRE-051]
         out.write(stream, &[&header, packet]);
     }
 
@@ -151,12 +153,14 @@ impl Streams {
         let (Some(from), true) = (self.table.get_mut(&source), slow != source) else {
             return;
         };
+        // [R-RELAY-009]
         if from.held_up_by.is_empty() {
             out.read(source, false);
         }
         from.held_up_by.insert(slow);
         if let Some(to) = self.table.get_mut(&slow) {
             to.holds_up.insert(source);
+            // [R-RELAY-017]
             timers.set_earlier(Timer::Stall(slow), now + RELAY_STALL);
         }
     }

@@ -79,6 +79,7 @@ pub mod message {
 }
 
 /// Why a request was refused, `spec/registries/refusals.csv`.
+// [R-WIRE-026] Codes are open: the number is what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct Refusal(pub u8);

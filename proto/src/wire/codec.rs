@@ -28,8 +28,10 @@ pub fn decode<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<T, Disca
 /// # Errors
 /// [`Discard::BodyMalformed`].
 pub fn decode_prefix<T: DeserializeOwned + Serialize>(octets: &[u8]) -> Result<(T, &[u8]), Discard> {
+    // [R-WIRE-023]
     let (value, rest): (T, &[u8]) = postcard::take_from_bytes(octets).map_err(|_| Discard::BodyMalformed)?;
     let consumed = octets.len() - rest.len();
+    // [R-WIRE-020] [R-WIRE-021] [R-WIRE-024]
     let comparison = Comparison { expected: &octets[..consumed] };
     match postcard::serialize_with_flavor(&value, comparison) {
         Ok(true) => Ok((value, rest)),
@@ -123,6 +125,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListVisitor<T,
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let claimed = seq.size_hint().unwrap_or(0);
+        // [R-WIRE-022]
         if claimed > MAX {
             return Err(A::Error::custom("list too long"));
         }

@@ -91,6 +91,7 @@ impl Discover {
         exactly(rest, DISCOVER_SIZE)?;
         let transaction = head(&mut rest)?;
         let (body, rest) = decode_prefix::<DiscoverBody>(rest)?;
+        // [R-DISC-003]
         if body.versions.is_empty() || body.reply_from.0 > 3 {
             return Err(Discard::BodyMalformed);
         }
@@ -108,11 +109,13 @@ impl Discover {
 
 impl Discovered {
     pub(super) fn decode(mut rest: &[u8]) -> Result<Self, Discard> {
+        // [R-WIRE-007]
         if rest.len() + 2 > DISCOVER_SIZE {
             return Err(Discard::TooLong);
         }
         let transaction = head(&mut rest)?;
         let (body, rest) = decode_prefix::<DiscoveredBody>(rest)?;
+        // [R-DISC-008]
         if body.versions.is_empty() || body.keys.is_empty() {
             return Err(Discard::BodyMalformed);
         }
@@ -146,6 +149,7 @@ impl Discovered {
 }
 
 fn head(rest: &mut &[u8]) -> Result<TransactionId, Discard> {
+    // [R-DISC-001]
     if take::<4>(rest)? != &MAGIC {
         return Err(Discard::MagicWrong);
     }
@@ -181,6 +185,7 @@ impl Masked {
             Self::V4(address, port) => (IpAddr::V4(Ipv4Addr::from(xor(address, transaction))), port),
             Self::V6(address, port) => {
                 let v6 = Ipv6Addr::from(xor(address, transaction));
+                // [R-WIRE-025]
                 if v6.to_ipv4_mapped().is_some() {
                     return Err(Discard::BodyMalformed);
                 }

@@ -26,14 +26,17 @@ pub const IGNORABLE: u16 = 0x8000;
 pub fn check(mut octets: &[u8]) -> Result<(), Discard> {
     let mut before = None;
     let mut count = 0;
+    // [R-WIRE-030]
     while !octets.is_empty() {
         let (&[k0, k1, l0, l1], rest) = octets.split_first_chunk::<4>().ok_or(Discard::ExtensionMalformed)?;
         let kind = u16::from_be_bytes([k0, k1]);
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         count += 1;
+        // [R-WIRE-031]
         if before.is_some_and(|before| kind <= before) || rest.len() < length || count > MAX_EXTENSIONS {
             return Err(Discard::ExtensionMalformed);
         }
+        // [R-WIRE-032] [R-WIRE-033] [R-WIRE-040]
         if kind < IGNORABLE {
             return Err(Discard::ExtensionUnknown);
         }

@@ -208,6 +208,7 @@ impl<'a> Message<'a> {
     /// [`Discard::TooShort`], [`Discard::BodyMalformed`], the extension discards, and
     /// [`Discard::MessageUnexpected`] for an unknown code that must be understood.
     pub fn decode(octets: &mut &'a [u8]) -> Result<Self, Discard> {
+        // [R-WIRE-041]
         let (&[kind, l0, l1], rest) = octets.split_first_chunk::<MESSAGE_HEADER>().ok_or(Discard::TooShort)?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let (content, rest) = rest.split_at_checked(length).ok_or(Discard::TooShort)?;
@@ -215,13 +216,16 @@ impl<'a> Message<'a> {
         match kind {
             code::DATAGRAM => return Ok(Self::Datagram(content)),
             code::DATA => {
+                // [R-WIRE-042]
                 let (offset, octets) = content.split_first_chunk::<8>().ok_or(Discard::TooShort)?;
                 return Ok(Self::Data { offset: u64::from_be_bytes(*offset), octets });
             }
             code::ACK => return Ok(Self::Ack(decode(content)?)),
+            // [R-WIRE-044]
             code::IGNORABLE.. => return Ok(Self::Unknown(kind)),
             _ => {}
         }
+        // [R-WIRE-042]
         let (request, body) = content.split_first_chunk::<4>().ok_or(Discard::TooShort)?;
         let request = u32::from_be_bytes(*request);
         if let Some(message) = Request::decode(kind, body)? {
@@ -229,6 +233,7 @@ impl<'a> Message<'a> {
         }
         match Reply::decode(kind, body)? {
             Some(message) => Ok(Self::Answer(request, message)),
+            // [R-WIRE-043]
             None => Err(Discard::MessageUnexpected),
         }
     }

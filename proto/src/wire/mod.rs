@@ -70,15 +70,19 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// The first step that fails, in the order of the module's description.
     pub fn decode(octets: &'a [u8]) -> Result<Self, Discard> {
+        // [R-WIRE-002] [R-WIRE-003] Step by step, in the order of the chapter.
         if octets.len() > MAX_PACKET {
             return Err(Discard::TooLong);
         }
+        // [R-WIRE-004]
         let (&[kind, version], rest) = octets.split_first_chunk::<2>().ok_or(Discard::TooShort)?;
         let expected = match kind {
             packet::DISCOVER | packet::DISCOVERED => 0,
             packet::REGISTER..=packet::RESET => VERSION,
+            // [R-WIRE-005] [R-WIRE-040]
             _ => return Err(Discard::KindUnknown),
         };
+        // [R-WIRE-006]
         if version != expected {
             return Err(Discard::VersionUnsupported);
         }
@@ -126,6 +130,7 @@ impl Deframer {
     ///
     /// # Errors
     /// A length of 0 ([`Discard::TooShort`]) or above 1200 ([`Discard::TooLong`]): the stream is to be closed.
+    // [R-WIRE-050]
     pub fn next(&mut self, octets: &mut &[u8]) -> Result<Option<Vec<u8>>, Discard> {
         self.fill(FRAME_HEADER, octets);
         let Some(&header) = self.buffer.first_chunk::<FRAME_HEADER>() else {
@@ -133,6 +138,7 @@ impl Deframer {
         };
         let length = usize::from(u16::from_be_bytes(header));
         match length {
+            // [R-WIRE-052]
             0 => return Err(Discard::TooShort),
             1..=MAX_PACKET => {}
             _ => return Err(Discard::TooLong),
@@ -155,6 +161,7 @@ impl Deframer {
 }
 
 /// The length field of a packet on a stream.
+// [R-WIRE-051]
 #[must_use]
 pub fn frame_header(packet: &[u8]) -> [u8; FRAME_HEADER] {
     u16::try_from(packet.len()).unwrap_or(u16::MAX).to_be_bytes()
@@ -170,6 +177,7 @@ fn take<'a, const N: usize>(octets: &mut &'a [u8]) -> Result<&'a [u8; N], Discar
 /// Splits a string off the front that a big-endian length of two octets precedes.
 fn take_counted<'a>(octets: &mut &'a [u8]) -> Result<&'a [u8], Discard> {
     let length = usize::from(u16::from_be_bytes(*take(octets)?));
+    // [R-WIRE-009]
     if octets.len() < length {
         return Err(Discard::TooShort);
     }
@@ -185,6 +193,7 @@ fn put_counted(octets: &[u8], out: &mut Vec<u8>) {
 
 /// The whole packet has `size` octets, two of which were taken already.
 fn exactly(rest: &[u8], size: usize) -> Result<(), Discard> {
+    // [R-WIRE-007]
     match (rest.len() + 2).cmp(&size) {
         core::cmp::Ordering::Less => Err(Discard::TooShort),
         core::cmp::Ordering::Equal => Ok(()),
@@ -193,10 +202,12 @@ fn exactly(rest: &[u8], size: usize) -> Result<(), Discard> {
 }
 
 fn reserved(octets: &mut &[u8]) -> Result<(), Discard> {
+    // [R-WIRE-008]
     if take::<2>(octets)? == &[0, 0] { Ok(()) } else { Err(Discard::ReservedNotZero) }
 }
 
 fn padding(octets: &[u8]) -> Result<(), Discard> {
+    // [R-WIRE-012]
     if octets.iter().all(|&octet| octet == 0) { Ok(()) } else { Err(Discard::PaddingNotZero) }
 }
 
@@ -205,6 +216,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    // [R-WIRE-050]
     #[test]
     fn frames_do_not_depend_on_how_the_stream_is_cut() {
         let packets: Vec<Vec<u8>> = vec![vec![1], vec![2; 1200], vec![3, 4]];

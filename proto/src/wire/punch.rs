@@ -91,6 +91,7 @@ impl Punch {
 
 impl<'a> PunchReply<'a> {
     pub(super) fn decode(mut rest: &'a [u8]) -> Result<Self, Discard> {
+        // [R-WIRE-007]
         if rest.len() + 2 > PUNCH_SIZE {
             return Err(Discard::TooLong);
         }

@@ -7,8 +7,10 @@
 //! reserved          2  zeros           reserved          2  zeros
 //! receiver index    4  the peer's      receiver index    4  the peer's
 //! cookie           16  zeros when none length            2  of message 2
-//! length            2  of message 1    message 2            Noise IK
-//! message 1            Noise IK        sealed               one `Sealed` with a PathCheck
+//! body                 offered,        message 2            Noise IK
+//!                      answered        sealed               one `Sealed` with a PathCheck
+//! length            2  of message 1
+//! message 1            Noise IK
 //! padding              zeros
 //! ```
 //!
@@ -19,7 +21,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::code::packet;
-use super::codec::encode;
+use super::codec::{decode_prefix, encode};
 use super::discover::Cookie;
 use super::sealed::{Index, Token};
 use super::{Versions, exactly, padding, put_counted, reserved, take, take_counted};
@@ -27,14 +29,25 @@ use crate::constants::{MAX_REGISTERED, REGISTER_SIZE, VERSION};
 use crate::discard::Discard;
 
 /// Registers a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Register<'a> {
     /// What the server writes on what it sends to the peer.
     pub index: Index,
     /// From `Discovered`; zeros when there is none.
     pub cookie: Cookie,
+    /// The versions that the peer's `Discover` listed; empty when there was none.
+    pub offered: Versions,
+    /// The versions that the `Discovered` listed; empty when there was none.
+    pub answered: Versions,
     /// Noise IK message 1.
     pub message_1: &'a [u8],
+}
+
+/// The body of a [`Register`].
+#[derive(Serialize, Deserialize)]
+struct Lists {
+    offered: Versions,
+    answered: Versions,
 }
 
 /// Answers a [`Register`].
@@ -62,6 +75,7 @@ pub struct Welcome {
 /// the handshake, so nobody on the way can lower the version.
 #[must_use]
 pub fn prologue(offered: &Versions, answered: &Versions) -> Vec<u8> {
+    // [R-SEC-001]
     let mut out = Vec::with_capacity(16);
     out.extend_from_slice(b"pinhole ik");
     out.push(VERSION);
@@ -76,9 +90,10 @@ impl<'a> Register<'a> {
         reserved(&mut rest)?;
         let index = Index(*take(&mut rest)?);
         let cookie = *take(&mut rest)?;
+        let (Lists { offered, answered }, mut rest) = decode_prefix(rest)?;
         let message_1 = take_counted(&mut rest)?;
         padding(rest)?;
-        Ok(Self { index, cookie, message_1 })
+        Ok(Self { index, cookie, offered, answered, message_1 })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -86,6 +101,7 @@ impl<'a> Register<'a> {
         out.extend_from_slice(&[packet::REGISTER, VERSION, 0, 0]);
         out.extend_from_slice(&self.index.0);
         out.extend_from_slice(&self.cookie);
+        encode(&(&self.offered, &self.answered), &mut out);
         put_counted(self.message_1, &mut out);
         out.resize(REGISTER_SIZE, 0);
         out
@@ -94,6 +110,7 @@ impl<'a> Register<'a> {
 
 impl<'a> Registered<'a> {
     pub(super) fn decode(mut rest: &'a [u8]) -> Result<Self, Discard> {
+        // [R-WIRE-007]
         if rest.len() + 2 > MAX_REGISTERED {
             return Err(Discard::TooLong);
         }

@@ -78,6 +78,7 @@ impl<'a> Sealed<'a> {
         reserved(&mut rest)?;
         let index = Index(*take(&mut rest)?);
         let counter = u64::from_be_bytes(*take(&mut rest)?);
+        // [R-WIRE-010]
         if ciphertext.len() < seal::TAG {
             return Err(Discard::TooShort);
         }
@@ -105,6 +106,7 @@ pub fn seal_packet(key: &[u8; 32], index: Index, counter: u64, plaintext: &[u8])
     out.extend_from_slice(&index.0);
     out.extend_from_slice(&counter.to_be_bytes());
     out.extend_from_slice(plaintext);
+    // [R-SEC-032]
     seal::seal(key, counter, &mut out, SEALED_HEADER);
     out
 }
@@ -112,6 +114,7 @@ pub fn seal_packet(key: &[u8; 32], index: Index, counter: u64, plaintext: &[u8])
 impl<'a> Relayed<'a> {
     pub(super) fn decode(mut rest: &'a [u8]) -> Result<Self, Discard> {
         let channel = ChannelId(*take(&mut rest)?);
+        // [R-WIRE-010]
         if rest.is_empty() {
             return Err(Discard::TooShort);
         }

@@ -88,6 +88,7 @@ fn state(peer: &Peer) -> pinhole_proto::peer::PeerSnapshot {
     snapshot
 }
 
+// [R-WIRE-014] [R-SEC-002]
 #[test]
 fn no_mutated_input_panics_and_an_ignored_one_changes_nothing() {
     let (mut accepted, mut refused) = (0u32, 0u32);
@@ -162,6 +163,7 @@ fn equal_configuration_seed_and_inputs_give_equal_octets() {
     }
 }
 
+// [R-PUNCH-015]
 #[test]
 fn an_address_that_proves_nothing_gets_its_budget_and_no_more() {
     let mut world = World::new(21, peer_config(1, (true, false)), peer_config(2, (true, false)));
@@ -180,6 +182,7 @@ fn an_address_that_proves_nothing_gets_its_budget_and_no_more() {
     assert!(octets <= 2_000, "{octets} octets");
 }
 
+// [R-SESS-008]
 #[test]
 fn commands_that_are_refused_change_nothing() {
     let mut world = World::new(22, peer_config(1, (true, false)), peer_config(2, (true, false)));
@@ -203,6 +206,7 @@ fn commands_that_are_refused_change_nothing() {
     assert_eq!(world.command(A, PeerCommand::Close { session }), Ok(PeerReply::Done));
 }
 
+// [R-LIM-004] [R-TCP-008]
 #[test]
 fn tables_stay_at_their_bounds_under_a_flood() {
     use pinhole_proto::constants::{MAX_EARLY_PUNCHES, MAX_SESSIONS, MAX_UNPROVED_STREAMS};

@@ -47,6 +47,8 @@ fn packet(packet: &Packet<'_>) -> Value {
             json!({
                 "index": hex(&p.index.0),
                 "cookie": hex(&p.cookie),
+                "offered": p.offered.as_slice(),
+                "answered": p.answered.as_slice(),
                 "message_1": hex(p.message_1),
             }),
         ),

@@ -35,6 +35,7 @@ fn changed(kept: &Kept, at: usize) -> Kept {
     Kept::Datagram(*socket, *local, *remote, octets)
 }
 
+// [R-SEC-036] [R-PUNCH-010]
 #[test]
 fn every_replayed_packet_is_ignored_from_wherever_it_comes() {
     let mut world = direct();
@@ -52,6 +53,7 @@ fn every_replayed_packet_is_ignored_from_wherever_it_comes() {
     }
 }
 
+// [R-PUNCH-002] [R-PUNCH-003] [R-PUNCH-010]
 #[test]
 fn a_forged_punch_is_ignored_and_a_replayed_one_makes_no_path() {
     let mut world = direct();
@@ -118,6 +120,7 @@ fn garbage_is_ignored_and_costs_nothing() {
     assert_eq!(world.peer(A).snapshot(), before);
 }
 
+// [R-REG-010] [R-REG-011]
 #[test]
 fn of_two_peers_with_one_key_the_older_is_told_and_stays_away() {
     let mut world = World::new(33, peer_config(1, UDP), peer_config(1, UDP));
@@ -136,6 +139,7 @@ fn of_two_peers_with_one_key_the_older_is_told_and_stays_away() {
     assert!(!world.hosts[B].events.iter().any(|(_, event)| event == "replaced"), "nor does the older come back");
 }
 
+// [R-DISC-014]
 #[test]
 fn another_server_key_than_the_one_expected_is_refused() {
     let mut config = peer_config(1, UDP);
@@ -156,6 +160,7 @@ fn a_server_that_is_not_there_is_called_unreachable_and_found_when_it_comes() {
     assert!(world.run_until(Duration::from_secs(10), |world| world.told(A, "online", "")));
 }
 
+// [R-REG-024]
 #[test]
 fn a_wrong_reset_does_not_end_a_registration() {
     let mut world = direct();
@@ -172,6 +177,7 @@ fn a_wrong_reset_does_not_end_a_registration() {
     assert!(!world.told(A, "offline", ""));
 }
 
+// [R-WIRE-001]
 #[test]
 fn no_private_endpoint_is_sent_in_clear_and_no_packet_is_too_long() {
     let world = direct();

@@ -5,6 +5,7 @@ mod contract;
 mod crypto;
 mod describe;
 mod hostile;
+mod registration;
 mod registries;
 mod sessions;
 mod vectors;

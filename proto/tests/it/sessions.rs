@@ -3,7 +3,7 @@
 use pinhole_proto::peer::{PeerCommand, PeerReply, RelayPolicy};
 use pinhole_proto::{Duration, Transport};
 
-use crate::world::{A, B, World, peer_config};
+use crate::world::{A, B, SERVER, World, peer_config};
 
 const BOTH: (bool, bool) = (true, true);
 
@@ -15,6 +15,7 @@ fn ready(transports: (bool, bool)) -> World {
     world
 }
 
+// [R-INTRO-003] [R-PUNCH-005] [R-PUNCH-023]
 #[test]
 fn two_peers_meet_over_udp_in_one_hundred_milliseconds() {
     let mut world = ready((true, false));
@@ -29,6 +30,7 @@ fn two_peers_meet_over_udp_in_one_hundred_milliseconds() {
     assert!(world.told(A, "selected", "\"public\""));
 }
 
+// [R-SESS-009] [R-SESS-012] [R-SESS-017]
 #[test]
 fn two_peers_meet_over_tcp_and_the_stream_arrives_whole() {
     let mut world = ready((false, true));
@@ -92,6 +94,7 @@ fn one_hundred_sessions_become_direct_at_five_percent_loss() {
     }
 }
 
+// [R-INTRO-016]
 #[test]
 fn glare_ends_with_one_session_for_both() {
     let mut world = ready((true, false));
@@ -109,6 +112,7 @@ fn glare_ends_with_one_session_for_both() {
     }
 }
 
+// [R-REG-025] [R-RELAY-015]
 #[test]
 fn a_direct_session_outlives_the_server_and_the_registration_comes_back() {
     for transports in [(true, false), (false, true)] {
@@ -135,6 +139,7 @@ fn a_direct_session_outlives_the_server_and_the_registration_comes_back() {
     }
 }
 
+// [R-SESS-011] [R-RELAY-013]
 #[test]
 fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     let mut config = peer_config(1, (false, true));
@@ -155,9 +160,11 @@ fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     world.restart_server();
     assert!(world.run_until(Duration::from_secs(30), |world| world.hosts[B].stream.len() >= text.len()));
     assert_eq!(world.hosts[B].stream, text);
+    world.run(Duration::from_secs(200));
     assert!(!world.told(A, "closed", ""), "{:#?}", world.hosts[A].events);
 }
 
+// [R-INTRO-005]
 #[test]
 fn a_target_that_is_not_registered_is_refused() {
     let mut world = ready((true, false));
@@ -167,6 +174,7 @@ fn a_target_that_is_not_registered_is_refused() {
     assert!(world.peer(A).snapshot().sessions.is_empty());
 }
 
+// [R-SESS-020]
 #[test]
 fn closing_tells_the_other_side_and_leaves_nothing() {
     let mut world = ready((true, false));
@@ -180,6 +188,7 @@ fn closing_tells_the_other_side_and_leaves_nothing() {
     }
 }
 
+// [R-KEEP-003]
 #[test]
 fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
     let mut world = ready((true, false));
@@ -190,4 +199,82 @@ fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
     assert!(world.run_until(Duration::from_secs(60), |world| world.told(A, "path-lost", "public")));
     let noticed = world.now - begin;
     assert!(noticed > Duration::from_secs(15) && noticed < Duration::from_secs(30), "{noticed:?}");
+}
+
+#[test]
+fn a_session_follows_a_peer_whose_mapping_changed() {
+    for (moves, stays) in [(A, B), (B, A)] {
+        let mut world = ready((true, false));
+        let session = world.connect(A, B, None);
+        assert!(world.run_until(Duration::from_secs(8), |world| world.told(B, "selected", "public")));
+        world.run(Duration::from_secs(5));
+        // The NAT in front of one side begins anew; nothing finds back to the endpoint before.
+        world.hosts[moves].address = [203, 0, 113, 77].into();
+        let handle = |world: &World, host| match host {
+            A => session,
+            _ => world.peer(host).snapshot().sessions[0].handle,
+        };
+        let from = handle(&world, moves);
+        world.command(moves, PeerCommand::Send { session: from, datagram: b"moved" }).unwrap();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.hosts[stays].datagrams, [b"moved"]);
+        let back = handle(&world, stays);
+        world.command(stays, PeerCommand::Send { session: back, datagram: b"found" }).unwrap();
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.hosts[moves].datagrams, [b"found"], "{:#?}", world.peer(stays).snapshot());
+    }
+}
+
+// [R-KEEP-006]
+#[test]
+fn a_relayed_session_that_nobody_uses_stays_and_a_dead_peer_ends_it() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut config = peer_config(1, BOTH);
+        config.relay = RelayPolicy::Only;
+        let mut world = World::new(6, config, peer_config(2, BOTH));
+        world.run(Duration::from_secs(2));
+        let session = world.connect(A, B, Some(transport));
+        assert!(world.run_until(Duration::from_secs(5), |world| world.told(B, "established", "")));
+        world.run(Duration::from_secs(600));
+        let late = match transport {
+            Transport::Udp => PeerCommand::Send { session, datagram: b"late" },
+            Transport::Tcp => PeerCommand::Write { session, octets: b"late" },
+        };
+        world.command(A, late).unwrap();
+        assert!(world.run_until(Duration::from_secs(5), |world| {
+            world.hosts[B].datagrams == [b"late"] || world.hosts[B].stream == b"late"
+        }));
+        world.hosts[B].up = false;
+        assert!(world.run_until(Duration::from_secs(200), |world| world.told(A, "closed", "lost")));
+    }
+}
+
+#[test]
+fn connecting_faster_than_the_server_allows_takes_longer_and_succeeds() {
+    let mut world = ready((true, false));
+    for number in 1..=5 {
+        let session = world.connect(A, B, None);
+        let established = world.run_until(Duration::from_secs(5), |world| {
+            let mut sessions = world.peer(A).snapshot().sessions.into_iter();
+            sessions.any(|known| known.handle == session && known.state == "established")
+        });
+        assert!(established, "connection {number}: {:#?}", world.hosts[A].events);
+        world.command(A, PeerCommand::Close { session }).unwrap();
+        world.run(Duration::from_millis(50));
+    }
+    assert!(!world.told(A, "closed", "limited"));
+    let introductions = world.hosts[SERVER].events.iter().filter(|(_, event)| event.get("introduced").is_some());
+    assert_eq!(introductions.count(), 5, "each was asked for once");
+}
+
+#[test]
+fn sixty_sessions_asked_for_at_once_are_all_answered() {
+    let mut world = ready((true, false));
+    for number in 50..110 {
+        let peer = pinhole_proto::noise::public_key(&pinhole_proto::noise::Dalek, &[number; 32]);
+        world.command(A, PeerCommand::Connect { peer, transport: None }).unwrap();
+    }
+    world.run(Duration::from_secs(19));
+    let refused = world.hosts[A].events.iter().filter(|(_, event)| event.to_string().contains("not-registered"));
+    assert_eq!(refused.count(), 60);
 }

@@ -42,7 +42,7 @@ pub(super) const FLAGS: [Flag; 38] = [
     flag(
         "HandshakeTampered",
         "CRYPTO",
-        &["R-SEC-002"],
+        &["R-SEC-001", "R-SEC-002"],
         "A handshake message was changed or belongs to another handshake.",
     ),
     flag("IgnorableExtension", "EXTENSIBILITY", &["R-WIRE-033"], "An unknown extension that may be ignored."),

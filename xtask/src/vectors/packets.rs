@@ -1,7 +1,7 @@
 //! Packets and keys.
 
 use pinhole_proto::constants::{
-    DISCOVER_SIZE, MAX_ALTERNATES, MAX_PACKET, MAX_REGISTERED, MAX_SERVER_KEYS, PUNCH_SIZE, REGISTER_SIZE,
+    DISCOVER_SIZE, MAX_ALTERNATES, MAX_PACKET, MAX_REGISTERED, MAX_SERVER_KEYS, MAX_VERSIONS, PUNCH_SIZE, REGISTER_SIZE,
 };
 use pinhole_proto::{Discard, Endpoint};
 
@@ -233,20 +233,31 @@ fn counted(octets: &[u8]) -> Vec<u8> {
 
 fn register() -> Group {
     let mut group = Group::new("Packet", "Register");
-    let with = |cookie: [u8; 16], message_1: &[u8]| {
-        let head = [&[0x06, 1, 0, 0], INDEX.as_slice(), &cookie, &counted(message_1)].concat();
+    let lists = |offered: &[u8], answered: &[u8]| {
+        Body::default().octet_list("offered", offered, MAX_VERSIONS).octet_list("answered", answered, MAX_VERSIONS)
+    };
+    let with = |cookie: [u8; 16], lists: &[u8], message_1: &[u8]| {
+        let head = [&[0x06, 1, 0, 0], INDEX.as_slice(), &cookie, lists, &counted(message_1)].concat();
         padded(head, REGISTER_SIZE)
     };
-    let valid = with(COOKIE, &[0x11; 96]);
+    let ordinary = lists(&[1], &[1]);
+    let one = &ordinary.octets;
+    let valid = with(COOKIE, one, &[0x11; 96]);
     group.canonical("Ordinary", "with a cookie", &valid);
-    group.canonical("Ordinary", "without a cookie", &with([0; 16], &[0x11; 96]));
-    group.canonical("Minimal", "an empty message 1, which no handshake accepts", &with(COOKIE, &[]));
-    group.canonical("BoundarySize", "message 1 up to the end", &with(COOKIE, &[0x11; 230]));
-    one_size(&mut group, &valid, &[4, 8, 24, 26, 122]);
+    let none = lists(&[], &[]).octets;
+    group.canonical("Ordinary", "without Discover: no cookie and no lists", &with([0; 16], &none, &[0x11; 96]));
+    let grease = lists(&[1, 0x0a], &[0x1a, 1]).octets;
+    group.canonical("Grease", "GREASE versions", &with(COOKIE, &grease, &[0x11; 96]));
+    let most = lists(&[1, 2, 3, 4, 5, 6, 7, 8], &[8, 7, 6, 5, 4, 3, 2, 1]).octets;
+    group.canonical("BoundaryList", "the most versions", &with(COOKIE, &most, &[0x11; 96]));
+    group.canonical("Minimal", "an empty message 1, which no handshake accepts", &with(COOKIE, one, &[]));
+    group.canonical("BoundarySize", "message 1 up to the end", &with(COOKIE, one, &[0x11; 226]));
+    ordinary.spell_wrongly(&mut group, "Register", |body| with(COOKIE, body, &[0x11; 96]));
+    one_size(&mut group, &valid, &[4, 8, 24, 28, 30, 126]);
     versions(&mut group, &valid);
     reserved(&mut group, &valid);
-    padding(&mut group, &valid, 122);
-    for (at, value) in [(25, 231), (24, 1), (24, 0xff)] {
+    padding(&mut group, &valid, 126);
+    for (at, value) in [(29, 227), (28, 1), (28, 0xff)] {
         group.invalid(
             "CountedOverrun",
             format!("octet {at} of the length is {value}"),
@@ -258,13 +269,19 @@ fn register() -> Group {
         "PaddingNotZero",
         "the length of message 1 is one less: its last octet becomes padding",
         Discard::PaddingNotZero,
-        &changed(&valid, 25, 95),
+        &changed(&valid, 29, 95),
     );
     group.invalid(
         "ReservedNotZero",
         "reserved and padding are wrong: the reserved octets are looked at first",
         Discard::ReservedNotZero,
         &changed(&changed(&valid, 3, 1), 200, 1),
+    );
+    group.invalid(
+        "ListTooLong",
+        "a list and the length behind it are wrong: the body is looked at first",
+        Discard::BodyMalformed,
+        &changed(&changed(&valid, 24, 9), 28, 0xff),
     );
     group
 }

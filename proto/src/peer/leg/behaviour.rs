@@ -1,7 +1,7 @@
 //! How the NAT on the way maps: a `Discover` to the server's other port (`spec/discovery.md`, "Behaviour").
 
 use super::binding::Behaviour;
-use super::{Leg, Slot, discover};
+use super::{Leg, Slot, discover, offered};
 use crate::constants::REGISTER_RETRY;
 use crate::endpoint::Endpoint;
 use crate::engine::{StreamId, Transport};
@@ -14,7 +14,7 @@ impl Leg {
         if let Behaviour::Asked { transaction, stream: Some(known), .. } = self.bindings[slot].behaviour
             && known == stream
         {
-            core.write(stream, &discover(transaction).encode());
+            core.write(stream, &discover(transaction, offered()).encode());
         }
     }
 
@@ -35,6 +35,7 @@ impl Leg {
         let binding = &mut self.bindings[slot];
         binding.behaviour = Behaviour::Done;
         binding.mapping =
+            // [R-DISC-017]
             if binding.public == Some(observed) { Mapping::ENDPOINT_INDEPENDENT } else { Mapping::ENDPOINT_DEPENDENT };
     }
 
@@ -43,18 +44,21 @@ impl Leg {
         let Some(alternate) = binding.alternate else {
             return;
         };
-        let (transaction, tries) = match binding.behaviour {
-            Behaviour::Idle => (core.visible.octets(), 0),
-            Behaviour::Asked { transaction, tries, .. } => (transaction, tries),
+        let tries = match binding.behaviour {
+            Behaviour::Idle => 0,
+            Behaviour::Asked { tries, .. } => tries,
             Behaviour::Done => return,
         };
         if tries >= MAX_BEHAVIOUR_TRIES {
             binding.behaviour = Behaviour::Done;
             return;
         }
+        // [R-DISC-002]
+        let transaction = core.visible.octets();
         let stream = match binding.transport {
             Transport::Udp => {
-                core.outbox.transmit(binding.socket, None, alternate, &discover(transaction).encode());
+                // [R-DISC-017]
+                core.outbox.transmit(binding.socket, None, alternate, &discover(transaction, offered()).encode());
                 core.timers.set(Timer::Behaviour(slot), core.now + REGISTER_RETRY * (1 << tries));
                 None
             }

@@ -41,11 +41,11 @@ pub(super) enum Stage {
     /// TCP: the connection is being made.
     Dialling,
     /// `Discover` was sent.
-    Discovering { transaction: TransactionId },
+    Discovering { transaction: TransactionId, offered: Versions },
     /// Another binding is registering.
-    Discovered { cookie: Cookie, versions: Versions },
+    Discovered { cookie: Cookie, offered: Versions, answered: Versions },
     /// `Register` was sent.
-    Registering { packet: Vec<u8>, recipe: Recipe, index: Index, answered: Versions },
+    Registering { packet: Vec<u8>, recipe: Recipe, index: Index, prologue: Vec<u8> },
     /// `Refresh` was sent from here for the first time.
     Joining,
     /// The server knows it.

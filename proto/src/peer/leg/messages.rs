@@ -35,6 +35,7 @@ impl Leg {
             match message {
                 Message::Request(id, request) => self.on_request(core, slot, id, request, &mut news),
                 Message::Answer(id, reply) => self.on_answer(core, slot, id, reply, &mut news),
+                // [R-WIRE-046]
                 Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) => core.note(Discard::MessageUnexpected),
                 Message::Unknown(_) => {}
             }
@@ -45,6 +46,7 @@ impl Leg {
 
     fn on_request(&mut self, core: &mut Core, slot: Slot, id: RequestId, request: Request, news: &mut Vec<News>) {
         let server = self.bindings[slot].server;
+        // [R-SESS-004]
         match self.answers.enter(id) {
             Seen::New => {}
             Seen::Pending => return,
@@ -65,6 +67,7 @@ impl Leg {
                 Reply::Acknowledge(Acknowledge {})
             }
             Request::Replaced(_) => {
+                // [R-REG-011]
                 self.ended = true;
                 core.event(PeerEvent::Replaced);
                 self.send(core, slot, &[Message::Answer(id, Reply::Acknowledge(Acknowledge {}))]);
@@ -89,6 +92,7 @@ impl Leg {
 
     fn on_answer(&mut self, core: &mut Core, slot: Slot, id: RequestId, reply: Reply, news: &mut Vec<News>) {
         let Some(asked) = self.requests.get(id) else {
+            // [R-SESS-006]
             return core.note(Discard::RequestUnknown);
         };
         let fits = matches!(
@@ -99,6 +103,7 @@ impl Leg {
                 | (Request::Unregister(_), Reply::Acknowledge(_))
         );
         if !fits {
+            // [R-SESS-006]
             return core.note(Discard::MessageUnexpected);
         }
         let Some(asked) = self.requests.answered(core.now, id) else {
@@ -114,11 +119,13 @@ impl Leg {
     }
 
     fn on_refreshed(&mut self, core: &mut Core, slot: Slot, refreshed: Refreshed, news: &mut Vec<News>) {
+        // [R-REG-019]
         let interval = Duration::from_secs(u64::from(refreshed.interval)).clamp(MIN_REFRESH, MAX_REFRESH);
         let binding = &mut self.bindings[slot];
         let first = !binding.is_online();
         let changed = binding.public != Some(refreshed.observed);
         binding.interval = interval.min(core.config.refresh.max(Duration::from_secs(1)));
+        // [R-DISC-010]
         binding.public = Some(refreshed.observed);
         binding.stage = Stage::Online;
         binding.tries = 0;

@@ -200,6 +200,7 @@ impl Leg {
         let Some(registration) = &self.registration else {
             return Err(Discard::IndexUnknown);
         };
+        // [R-REG-024]
         if registration.association.remote() != reset.index {
             return Err(Discard::IndexUnknown);
         }
@@ -208,6 +209,7 @@ impl Leg {
         if registration.token != reset.token && self.bindings[slot].transport == Transport::Udp {
             return Err(Discard::TokenWrong);
         }
+        // [R-REG-025] [R-REG-026]
         let delay = match self.bindings[slot].transport {
             Transport::Udp => self.bindings[slot].interval / 10,
             Transport::Tcp => RESET_DELAY_TCP,
@@ -283,6 +285,7 @@ impl Leg {
                 core.close(stream, true);
             }
         }
+        // [R-REG-015]
         self.restart(core, OfflineReason::Moved, Duration::ZERO)
     }
 
@@ -451,6 +454,7 @@ impl Leg {
 }
 
 /// Decodes every message of a packet before any is applied.
+// [R-WIRE-045]
 pub(super) fn decode_all(plaintext: &[u8]) -> Result<Vec<Message<'_>>, Discard> {
     let mut rest = plaintext;
     let mut messages = Vec::new();
@@ -460,13 +464,20 @@ pub(super) fn decode_all(plaintext: &[u8]) -> Result<Vec<Message<'_>>, Discard> 
     if messages.is_empty() { Err(Discard::TooShort) } else { Ok(messages) }
 }
 
-fn discover(transaction: TransactionId) -> Packet<'static> {
-    Packet::Discover(Discover { transaction, versions: offered(), reply_from: ReplyFrom(0) })
+const fn discover(transaction: TransactionId, versions: Versions) -> Packet<'static> {
+    Packet::Discover(Discover { transaction, versions, reply_from: ReplyFrom(0) })
 }
 
 /// The versions that this peer speaks.
 pub(super) fn offered() -> Versions {
     List::from_first([VERSION])
+}
+
+/// The same, and in one of eight a version that is never given a meaning (RFC 8701): a server that chokes
+/// on what it does not know is noticed.
+fn offered_with_grease(rng: &mut crate::rng::Rng) -> Versions {
+    let grease = [0x0a, 0x1a][rng.below(2) as usize];
+    List::from_first([VERSION].into_iter().chain((rng.below(8) == 0).then_some(grease)))
 }
 
 const fn arrival(streamed: bool) -> Arrival {

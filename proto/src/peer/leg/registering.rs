@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::binding::{Behaviour, Stage};
-use super::{Leg, News, Registration, Slot, Tag, arrival, discover, jitter, offered};
+use super::{Leg, News, Registration, Slot, Tag, arrival, discover, jitter, offered_with_grease};
 use crate::association::Association;
 use crate::constants::{MAX_REGISTER_RETRY, REGISTER_RETRY, VERSION};
 use crate::discard::Discard;
@@ -39,19 +39,23 @@ impl Leg {
             }
             return Ok(());
         }
-        match &self.bindings[slot].stage {
-            Stage::Discovering { transaction } if *transaction == found.transaction => {}
+        let offered = match &self.bindings[slot].stage {
+            Stage::Discovering { transaction, offered } if *transaction == found.transaction => offered.clone(),
+            // [R-DISC-009]
             _ => return Err(Discard::TransactionUnknown),
-        }
+        };
         self.answered = true;
         core.timers.clear(Timer::Unreachable);
+        // [R-DISC-011]
         if !found.versions.contains(&VERSION) {
             self.refuse(core, ServerRefusal::UnsupportedVersion);
         }
         match self.server_key {
+            // [R-DISC-014] [R-DISC-015]
             Some(key) if !found.keys.contains(&key) => self.refuse(core, ServerRefusal::KeyDiffers),
             Some(_) => {}
             None => {
+                // [R-DISC-015] The application stores it.
                 self.server_key = found.keys.first().copied();
                 if let Some(key) = self.server_key {
                     core.event(PeerEvent::ServerKey(key));
@@ -62,7 +66,7 @@ impl Leg {
         let other_port = |endpoint: &&Endpoint| **endpoint != binding.server && endpoint.family() == binding.family;
         binding.alternate = found.alternates.iter().find(other_port).copied();
         binding.tries = 0;
-        binding.stage = Stage::Discovered { cookie: found.cookie, versions: found.versions };
+        binding.stage = Stage::Discovered { cookie: found.cookie, offered, answered: found.versions };
         self.go_on(core, slot);
         Ok(())
     }
@@ -74,27 +78,29 @@ impl Leg {
         slot: Slot,
         registered: &Registered<'_>,
     ) -> Result<Vec<News>, Discard> {
-        let Stage::Registering { recipe, index, answered, .. } = &self.bindings[slot].stage else {
+        let Stage::Registering { recipe, index, prologue, .. } = &self.bindings[slot].stage else {
             return Err(Discard::MessageUnexpected);
         };
+        // [R-REG-003]
         if *index != registered.index {
             return Err(Discard::IndexUnknown);
         }
         let server = self.server_key.ok_or(Discard::MessageUnexpected)?;
-        let prologue = prologue(&offered(), answered);
         let handshake = Handshake {
             pattern: Pattern::Ik,
             x25519: &core.config.x25519,
             secret: &core.config.secret,
             remote: Some(&server),
-            prologue: &prologue,
+            prologue,
         };
         let (payload, keys) = handshake.finish(recipe, registered.message_2).map_err(|_| Discard::HandshakeFailed)?;
         let welcome: Welcome = crate::wire::codec::decode(&payload)?;
         let Packet::Sealed(sealed) = Packet::decode(registered.sealed)? else {
+            // [R-WIRE-013]
             return Err(Discard::KindUnknown);
         };
         let index = *index;
+        // [R-REG-003]
         if sealed.index != index {
             return Err(Discard::IndexUnknown);
         }
@@ -115,6 +121,7 @@ impl Leg {
         self.bindings[slot].lane = streamed.then(|| registration.association.lane());
         self.registration = Some(registration);
         let refresh = self.refresh_body(core, slot, false);
+        // [R-REG-004]
         let reply = Reply::PathReply(PathReply { nonce: check.nonce, observed: self.bindings[slot].server });
         self.answers.answer(request, &reply);
         self.bindings[slot].stage = Stage::Joining;
@@ -153,12 +160,14 @@ impl Leg {
 
     pub(super) fn discover(&mut self, core: &mut Core, slot: Slot) {
         let binding = &mut self.bindings[slot];
+        // [R-DISC-002]
         let transaction = core.visible.octets();
-        binding.stage = Stage::Discovering { transaction };
+        let offered = offered_with_grease(&mut core.visible);
+        binding.stage = Stage::Discovering { transaction, offered: offered.clone() };
         let wait = (REGISTER_RETRY * (1 << binding.tries.min(5))).min(MAX_REGISTER_RETRY);
         binding.tries += 1;
         core.timers.set(Timer::Binding(slot), core.now + wait + jitter(&mut core.visible, wait / 8));
-        self.transmit(core, slot, &discover(transaction).encode());
+        self.transmit(core, slot, &discover(transaction, offered).encode());
     }
 
     /// A binding is discovered: register, join, or wait for the one that registers.
@@ -175,13 +184,14 @@ impl Leg {
             core.timers.set(Timer::Binding(slot), core.now + MAX_REGISTER_RETRY);
             return;
         }
-        let Stage::Discovered { cookie, versions } = &self.bindings[slot].stage else {
+        let Stage::Discovered { cookie, offered, answered } = &self.bindings[slot].stage else {
             return;
         };
         let Some(server) = self.server_key else {
             return;
         };
-        let prologue = prologue(&offered(), versions);
+        // [R-SEC-007]
+        let prologue = prologue(offered, answered);
         let handshake = Handshake {
             pattern: Pattern::Ik,
             x25519: &core.config.x25519,
@@ -190,14 +200,16 @@ impl Leg {
             prologue: &prologue,
         };
         // A server key whose shared secret is zero was refused when it was read.
+        // [R-REG-001] [R-REG-002]
         let Ok((message_1, recipe)) = handshake.initiate(core.secret.octets(), &[]) else {
             return;
         };
         let index = core.index();
-        let register = Register { index, cookie: *cookie, message_1: &message_1 };
+        let (cookie, offered, answered) = (*cookie, offered.clone(), answered.clone());
+        let register = Register { index, cookie, offered, answered, message_1: &message_1 };
         let packet = Packet::Register(register).encode();
         self.transmit(core, slot, &packet);
-        self.bindings[slot].stage = Stage::Registering { packet, recipe, index, answered: versions.clone() };
+        self.bindings[slot].stage = Stage::Registering { packet, recipe, index, prologue };
         core.timers.set(Timer::Binding(slot), core.now + REGISTER_RETRY);
     }
 

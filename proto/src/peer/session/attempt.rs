@@ -45,7 +45,7 @@ impl Attempt {
         }
     }
 
-    const fn is_running(&self) -> bool {
+    pub(super) const fn is_running(&self) -> bool {
         matches!(self, Self::Running { .. })
     }
 }
@@ -75,6 +75,7 @@ impl Session {
         let (session, peer) = (self.handle, self.peer);
         core.event(PeerEvent::Introduced { session, peer, transport, initiator: true });
         self.add_candidates(core, leg, &introduced.candidates, false);
+        // [R-INTRO-003]
         self.start_attempt(core, 1);
         if self.stage == Stage::Established {
             self.after_keys(core, leg);
@@ -88,10 +89,12 @@ impl Session {
         }
         let loopback = core.on_loopback();
         for &endpoint in endpoints {
+            // [R-PUNCH-009]
             let possible = endpoint.is_candidate() || (loopback && endpoint.address().is_loopback());
             // [R-PUNCH-004] A private endpoint is probed only with evidence of a shared network.
             let shared = !private || core.config.probe_private || shares_network(core, endpoint);
             let known = self.candidates.contains(&endpoint);
+            // [R-PUNCH-009] [R-TCP-002]
             let forbidden = core.is_own(endpoint) || leg.is_server(endpoint);
             if possible && shared && !known && !forbidden && self.candidates.len() < MAX_CANDIDATES {
                 self.candidates.push(endpoint);
@@ -112,6 +115,7 @@ impl Session {
             Transport::Tcp => TCP_ATTEMPT_TIMEOUT,
         };
         self.attempt = Attempt::Running { number, started: core.now, round: 0, dials: Vec::new() };
+        // [R-PUNCH-012]
         core.timers.set(Timer::Attempt(self.handle), core.now + timeout);
         self.try_candidates(core);
         if transport == Transport::Udp {
@@ -121,6 +125,7 @@ impl Session {
 
     /// The other side wants to punch (again).
     pub(super) fn on_proposal(&mut self, core: &mut Core, proposal: Proposal) {
+        // [R-PUNCH-013]
         if proposal.number > self.attempt.number() && !self.is_direct() {
             self.start_attempt(core, proposal.number);
         }
@@ -185,6 +190,7 @@ impl Session {
                         return;
                     };
                     if !dials.iter().any(|dial| dial.remote == remote) {
+                        // [R-TCP-003]
                         dials.push(Dial { remote, stream: None, tries: 0, at: Some(core.now) });
                     }
                 }
@@ -226,6 +232,7 @@ impl Session {
         };
         let started = *started;
         *round += 1;
+        // [R-PUNCH-011]
         let next = PUNCH_TIMES.get(*round).copied();
         for at in 0..self.paths.len() {
             if self.paths[at].state() == PathState::Untried {
@@ -245,6 +252,7 @@ impl Session {
         let Link::Udp { socket, remote } = self.paths[at].link else {
             return;
         };
+        // [R-PUNCH-015]
         if core.budget.take(core.now, remote.address(), packet.len()) {
             self.paths[at].remember(nonce, false);
             core.outbox.transmit(socket, None, remote, &packet);
@@ -297,6 +305,7 @@ impl Session {
         let Some(at) = self.add_stream_path(core, stream, remote) else {
             return;
         };
+        // [R-TCP-006]
         if let Some((packet, nonce)) = self.opening(core, at, None) {
             self.paths[at].remember(nonce, false);
             core.write(stream, &packet);
@@ -313,11 +322,13 @@ impl Session {
             return;
         };
         dial.stream = None;
+        // [R-TCP-004]
         if dial.tries >= MAX_DIALS {
             return;
         }
         let wait = match error {
             Some(NetError::Refused | NetError::Reset) => DIAL_RETRY_AFTER_RESET,
+            // [R-TCP-005]
             // The tuple is connected or being accepted: the stream comes by the listener.
             Some(NetError::AddressNotAvailable | NetError::AddressInUse) => DIAL_RETRY * 2,
             Some(NetError::Unreachable | NetError::NotPermitted | NetError::TimedOut | NetError::Other) | None => {
@@ -336,6 +347,7 @@ impl Session {
             core.close(stream, true);
             return None;
         };
+        // [R-SEC-034]
         self.paths[at].lane = self.association.as_mut().map(crate::association::Association::lane);
         if let Some(entry) = core.streams.get_mut(&stream) {
             entry.purpose = Purpose::Path(self.handle, self.paths[at].id);
@@ -380,6 +392,7 @@ impl Session {
         }
         // Repeating what the mappings rule out almost never helps; losing every packet of an attempt is rare.
         let hopeless = verdict != Verdict::FILTERED && verdict != Verdict::UNKNOWN;
+        // [R-PUNCH-014]
         if self.is_initiator() && !hopeless && number < MAX_ATTEMPTS {
             self.attempt = Attempt::Pausing { number };
             core.timers.set(Timer::Attempt(self.handle), core.now + ATTEMPT_TIMEOUT * u32::from(number));

@@ -15,6 +15,7 @@ use crate::wire::sealed::RELAYED_HEADER;
 impl Session {
     /// Sends a datagram.
     pub(in crate::peer) fn send(&mut self, core: &mut Core, leg: &mut Leg, octets: &[u8]) -> Result<(), CommandError> {
+        // [R-WIRE-001] [R-RELAY-007] [R-SESS-008]
         if octets.len() > MAX_DATAGRAM {
             return Err(CommandError::TooLong);
         }
@@ -75,6 +76,7 @@ impl Session {
             if self.room(core, leg, way) < size {
                 break;
             }
+            // [R-RELAY-007]
             let Some((offset, octets)) = self.sender.next() else {
                 break;
             };
@@ -98,6 +100,7 @@ impl Session {
     /// The way changed: send again what was not acknowledged.
     pub(super) fn rewind(&mut self, core: &mut Core, leg: &mut Leg) {
         core.timers.clear(Timer::Resend(self.handle));
+        // [R-SESS-011]
         self.sender.rewind();
         self.pump(core, leg);
     }
@@ -147,6 +150,7 @@ impl Session {
 
     /// Acknowledges what arrived.
     pub(super) fn flush(&mut self, core: &mut Core, leg: &mut Leg) {
+        // [R-SESS-014]
         if self.receiver.ack_due && self.stage == Stage::Established {
             let (next, window) = self.receiver.ack();
             self.send_best(core, leg, &[Message::Ack(Ack { next, window })]);

@@ -55,6 +55,7 @@ impl Role {
 /// The first 16 octets of the hash of message 1.
 pub(super) fn proof(message_1: &[u8]) -> Proof {
     let mut proof = Proof::default();
+    // [R-PUNCH-001]
     proof.copy_from_slice(&hash(&[message_1])[..16]);
     proof
 }
@@ -75,6 +76,7 @@ impl Session {
                 mapping: mapping(leg, transport),
             };
             let prologue = prologue(&self.id, &core.id, &self.peer, &versions);
+            // [R-INTRO-002]
             let ephemeral = core.secret.octets();
             *written = Some(handshake(core, &self.peer, &prologue).initiate(ephemeral, &body(&offer)).ok()?);
         }
@@ -97,6 +99,7 @@ impl Session {
         introduce: &Introduce,
     ) -> Result<Answer, Refusal> {
         if !introduce.versions.contains(&VERSION) {
+            // [R-INTRO-010]
             return Err(Refusal::UNSUPPORTED_VERSION);
         }
         let transport = introduce.transport.preferred().ok_or(Refusal::REFUSED)?;
@@ -104,8 +107,10 @@ impl Session {
         let ephemeral = core.secret.octets();
         let received = handshake(core, &self.peer, &prologue)
             .receive(ephemeral, &introduce.message_1)
+            // [R-INTRO-011]
             .map_err(|_| Refusal::DOWNGRADE)?;
         let offer: Offer = decode(&received.payload).map_err(|_| Refusal::REFUSED)?;
+        // [R-INTRO-011]
         if offer.versions != introduce.versions {
             return Err(Refusal::DOWNGRADE);
         }
@@ -131,6 +136,7 @@ impl Session {
     /// Whether message 1 is the one that this session answered.
     pub(in crate::peer) fn answered(&self, message_1: &[u8]) -> Option<Answer> {
         match &self.role {
+            // [R-INTRO-012]
             Role::Responder { hash: known, message_2 } if *known == hash(&[message_1]) => {
                 Some(Answer { message_2: List::from_first(message_2.iter().copied()) })
             }
@@ -140,21 +146,25 @@ impl Session {
 
     /// Reads a message 2. `Ok` with the association the first time, `Ok(None)` for a copy of the valid one.
     pub(super) fn read_message_2(&self, core: &Core, message_2: &[u8]) -> Result<Option<Verified>, Discard> {
-        let Role::Initiator { written: Some((_, recipe)), tries, message_2: known } = &self.role else {
+        let Role::Initiator { written: Some((_, recipe)), message_2: known, .. } = &self.role else {
             return Err(Discard::MessageUnexpected);
         };
+        // [R-PUNCH-005] [R-PUNCH-007]
         if let Some(known) = known {
             return if known == message_2 { Ok(None) } else { Err(Discard::HandshakeFailed) };
         }
-        if *tries >= MAX_MESSAGE_2_TRIES {
-            return Err(Discard::OverLimit);
-        }
         let prologue = prologue(&self.id, &core.id, &self.peer, &offered());
         let (payload, keys) =
+            // [R-SEC-002]
             handshake(core, &self.peer, &prologue).finish(recipe, message_2).map_err(|_| Discard::HandshakeFailed)?;
         let acceptance: Acceptance = decode(&payload)?;
         let association = Association::new(keys, acceptance.index);
         Ok(Some(Verified { association, acceptance }))
+    }
+
+    /// Whether enough messages 2 were tried that came in a `PunchReply`.
+    pub(super) const fn has_tried_enough(&self) -> bool {
+        matches!(self.role, Role::Initiator { tries: MAX_MESSAGE_2_TRIES.., message_2: None, .. })
     }
 
     /// Counts a message 2 that did not verify.
@@ -192,6 +202,7 @@ impl Session {
         core.timers.clear(Timer::Expire(self.handle));
         let (session, peer, transport) = (self.handle, self.peer, self.transport.unwrap_or(Transport::Udp));
         // When both sides asked, the application hears of the session that it asked for.
+        // [R-INTRO-013]
         let initiator = self.asked;
         core.event(PeerEvent::Introduced { session, peer, transport, initiator });
         core.event(PeerEvent::Established { session, peer, initiator });
@@ -234,6 +245,7 @@ fn handshake<'a>(core: &'a Core, peer: &'a PeerId, prologue: &'a [u8]) -> Handsh
 
 /// Protocol, version, session, both peers and the versions that the initiator offered.
 fn prologue(session: &SessionId, a: &PeerId, b: &PeerId, versions: &Versions) -> Vec<u8> {
+    // [R-SEC-001]
     let mut out = Vec::from(b"pinhole kk".as_slice());
     out.push(VERSION);
     out.extend_from_slice(session);

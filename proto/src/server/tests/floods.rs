@@ -9,6 +9,7 @@ fn source(number: u32) -> Endpoint {
     endpoint(&format!("{a}.{b}.{c}.{d}:5000"))
 }
 
+// [R-REG-027] [R-REG-005]
 #[test]
 fn a_hundred_thousand_registers_from_one_source_leave_ten_a_second() {
     let mut world = World::new();
@@ -25,6 +26,7 @@ fn a_hundred_thousand_registers_from_one_source_leave_ten_a_second() {
     assert_eq!(world.discarded(Discard::OverLimit), 99_990);
 }
 
+// [R-LIM-001] [R-REG-006]
 #[test]
 fn pending_registrations_stay_at_their_bound_and_the_oldest_go() {
     let limits = Limits { pending: 16, cookie_above: 1_000_000, ..Limits::default() };
@@ -50,6 +52,7 @@ fn pending_registrations_stay_at_their_bound_and_the_oldest_go() {
     assert_eq!(sources, MAX_PENDING_SOURCES);
 }
 
+// [R-REG-027] [R-LIM-002]
 #[test]
 fn registrations_stay_at_their_bounds() {
     let limits = Limits { registrations: 8, registrations_per_source: 3, ..Limits::default() };
@@ -96,6 +99,7 @@ fn ten_thousand_connects_to_nobody_are_refused_and_remembered_by_nobody() {
     assert_eq!(before.deadline, after.deadline);
 }
 
+// [R-RELAY-012] [R-RELAY-014]
 #[test]
 fn channels_stay_at_their_bounds() {
     let limits = Limits { channels: 5, channels_per_peer: 3, ..Limits::default() };
@@ -117,6 +121,7 @@ fn channels_stay_at_their_bounds() {
     assert!(world.server.snapshot().channels.is_empty());
 }
 
+// [R-LIM-001]
 #[test]
 fn streams_stay_at_their_bounds() {
     let limits = Limits { streams: 6, streams_per_source: 4, ..Limits::default() };
@@ -135,6 +140,7 @@ fn streams_stay_at_their_bounds() {
     assert!(world.server.snapshot().streams.is_empty());
 }
 
+// [R-SESS-007]
 #[test]
 fn an_unresponsive_peer_holds_no_more_than_its_requests() {
     let mut world = World::new();
@@ -150,6 +156,7 @@ fn an_unresponsive_peer_holds_no_more_than_its_requests() {
     assert!(refused >= 59 - MAX_REQUESTS, "{refused}");
 }
 
+// [R-WIRE-014] [R-SEC-020] [R-LIM-001]
 #[test]
 fn garbage_costs_nothing_and_resets_are_bounded_in_all() {
     let mut world = World::new();
@@ -180,8 +187,9 @@ fn garbage_costs_nothing_and_resets_are_bounded_in_all() {
     assert!(world.discarded(Discard::IndexUnknown) > 100);
 }
 
+// [R-SEC-002]
 #[test]
-fn a_wrong_key_or_a_cut_list_of_versions_makes_no_entry() {
+fn what_does_not_verify_makes_no_entry() {
     let mut world = World::new();
     let mut a = Client::udp(1, "198.51.100.7:7000");
     let mut register = a.register_packet([0; 16]);

@@ -25,6 +25,7 @@ fn agree(world: &mut World, client: &mut Client, change: impl Fn(&mut Refresh)) 
     assert_eq!(client.hear(world).len(), 1);
 }
 
+// [R-INTRO-001] [R-INTRO-004] [R-RELAY-001] [R-SESS-006]
 #[test]
 fn both_are_told_at_once_and_the_answer_follows() {
     let mut world = World::new();
@@ -34,7 +35,7 @@ fn both_are_told_at_once_and_the_answer_follows() {
     assert_eq!(introduced.transport, Transports::UDP);
     assert_eq!(introduced.candidates[..], [endpoint("192.0.2.9:900")]);
     let (id, introduce) = introduce_of(&b.hear(&mut world));
-    assert_eq!((introduce.initiator, introduce.session), (a.id, SESSION));
+    assert_eq!((introduce.initiator, introduce.session, &introduce.versions[..]), (a.id, SESSION, &[1][..]));
     assert_eq!(introduce.candidates[..], [endpoint("198.51.100.7:7000")]);
     assert_eq!(introduce.message_1[..], [6; 96]);
     assert_ne!(introduced.channel.unwrap(), introduce.channel.unwrap());
@@ -50,6 +51,7 @@ fn both_are_told_at_once_and_the_answer_follows() {
     assert_eq!(b.answer(&mut world, id, again), Err(Discard::RequestUnknown));
 }
 
+// [R-INTRO-006]
 #[test]
 fn private_endpoints_are_told_only_behind_one_public_address() {
     for (other, told) in [("198.51.100.7:8000", true), ("198.51.100.8:8000", false), ("[2001:db8:0:1::7]:1", false)] {
@@ -70,6 +72,7 @@ fn private_endpoints_are_told_only_behind_one_public_address() {
     assert!(introduced.candidates.contains(&endpoint("10.0.0.1:4000")));
 }
 
+// [R-INTRO-006] [R-RELAY-002]
 #[test]
 fn a_peer_that_discloses_nothing_is_told_nothing_either() {
     let mut world = World::new();
@@ -85,6 +88,7 @@ fn a_peer_that_discloses_nothing_is_told_nothing_either() {
     assert_eq!(a.introduced(&mut world, b.id, [6; 8]).channel, None);
 }
 
+// [R-INTRO-006]
 #[test]
 fn a_peer_that_asks_first_is_disclosed_with_its_answer() {
     let mut world = World::new();
@@ -104,6 +108,7 @@ fn a_peer_that_asks_first_is_disclosed_with_its_answer() {
     assert_eq!(answered.candidates[..], [endpoint("192.0.2.9:900")]);
 }
 
+// [R-INTRO-005] [R-INTRO-019]
 #[test]
 fn each_refusal_has_its_code() {
     let mut world = World::new();
@@ -112,9 +117,14 @@ fn each_refusal_has_its_code() {
     let stranger = Client::udp(3, "192.0.2.10:900");
     a.connect(&mut world, stranger.id, SESSION);
     assert_eq!(refusal_of(&a.hear(&mut world)), Refusal::NOT_REGISTERED);
-    agree(&mut world, &mut b, |terms| terms.policy = Policy::CLOSED);
-    a.connect(&mut world, b.id, SESSION);
+    a.connect(&mut world, a.id, SESSION);
     assert_eq!(refusal_of(&a.hear(&mut world)), Refusal::REFUSED);
+    // [R-INTRO-008] A policy that nobody knows is closed.
+    for policy in [Policy::CLOSED, Policy(9)] {
+        agree(&mut world, &mut b, |terms| terms.policy = policy);
+        a.connect(&mut world, b.id, SESSION);
+        assert_eq!(refusal_of(&a.hear(&mut world)), Refusal::REFUSED);
+    }
     agree(&mut world, &mut b, |terms| terms.policy = Policy::OPEN);
     let mut connect = Connect {
         target: b.id,
@@ -132,6 +142,7 @@ fn each_refusal_has_its_code() {
     assert!(b.received(&mut world).is_empty());
 }
 
+// [R-INTRO-018]
 #[test]
 fn introductions_are_limited_by_pair_and_by_target() {
     let mut world = World::new();
@@ -154,6 +165,7 @@ fn introductions_are_limited_by_pair_and_by_target() {
     assert_eq!(b.hear(&mut world).len(), 10);
 }
 
+// [R-INTRO-015]
 #[test]
 fn a_responder_that_refuses_or_stays_silent_is_reported() {
     for silent in [false, true] {
@@ -181,6 +193,7 @@ fn a_responder_that_refuses_or_stays_silent_is_reported() {
     }
 }
 
+// [R-INTRO-004] [R-INTRO-015]
 #[test]
 fn a_responder_that_leaves_is_reported_at_once() {
     let mut world = World::new();

@@ -119,6 +119,7 @@ impl World {
                 Output::Write { stream, mut octets } => {
                     let mut deframer = Deframer::default();
                     let frame = deframer.next(&mut octets).unwrap().unwrap();
+                    // [R-WIRE-051] A write is one whole frame.
                     assert!(octets.is_empty());
                     self.sent.push(Sent::Frame(stream, frame));
                 }
@@ -253,6 +254,8 @@ struct Client {
     secret: [u8; 32],
     id: PeerId,
     via: Via,
+    /// The versions offered and answered.
+    lists: (Versions, Versions),
     recipe: Option<Recipe>,
     /// The server's index for this client.
     index: Index,
@@ -270,6 +273,7 @@ impl Client {
             secret,
             id: public_key(&Dalek, &secret),
             via,
+            lists: (List::from_first([1]), List::from_first([1])),
             recipe: None,
             index: Index::default(),
             token: [0; 16],
@@ -316,7 +320,7 @@ impl Client {
     }
 
     fn register_packet(&mut self, cookie: [u8; 16]) -> Vec<u8> {
-        let one: Versions = List::from_first([1]);
+        let (offered, answered) = self.lists.clone();
         let server = public_key(&Dalek, &SERVER_SECRET);
         let x25519: Arc<dyn X25519> = Arc::new(Dalek);
         let handshake = Handshake {
@@ -324,18 +328,20 @@ impl Client {
             x25519: &x25519,
             secret: &self.secret,
             remote: Some(&server),
-            prologue: &prologue(&one, &one),
+            prologue: &prologue(&offered, &answered),
         };
         let (message_1, recipe) = handshake.initiate([self.secret[0] ^ 0x5a; 32], &[]).unwrap();
         self.recipe = Some(recipe);
-        Packet::Register(Register { index: Index([9, 9, 9, self.secret[0]]), cookie, message_1: &message_1 }).encode()
+        let index = Index([9, 9, 9, self.secret[0]]);
+        let register = Register { index, cookie, offered, answered, message_1: &message_1 };
+        Packet::Register(register).encode()
     }
 
     fn on_registered(&mut self, packet: &[u8]) -> (RequestId, PathCheck) {
         let Packet::Registered(registered) = Packet::decode(packet).unwrap() else {
             panic!("not Registered");
         };
-        let one: Versions = List::from_first([1]);
+        let (offered, answered) = self.lists.clone();
         let server = public_key(&Dalek, &SERVER_SECRET);
         let x25519: Arc<dyn X25519> = Arc::new(Dalek);
         let handshake = Handshake {
@@ -343,7 +349,7 @@ impl Client {
             x25519: &x25519,
             secret: &self.secret,
             remote: Some(&server),
-            prologue: &prologue(&one, &one),
+            prologue: &prologue(&offered, &answered),
         };
         let recipe = self.recipe.as_ref().unwrap();
         let (payload, keys) = handshake.finish(recipe, registered.message_2).unwrap();

@@ -4,9 +4,11 @@ use crate::server::UnregisterReason;
 const A: &str = "198.51.100.7:7000";
 const ATTACKER: &str = "192.0.2.66:6666";
 
+// [R-DISC-004] [R-DISC-005] [R-DISC-006]
 #[test]
 fn discover_is_answered_from_the_port_asked_for_and_never_with_more_octets() {
     let mut world = World::new();
+    let before = world.state();
     for (reply_from, socket) in [(0, MAIN), (1, ALTERNATE)] {
         world.datagram(endpoint(A), &discover(reply_from)).unwrap();
         let sent = world.sent.pop().unwrap();
@@ -16,7 +18,7 @@ fn discover_is_answered_from_the_port_asked_for_and_never_with_more_octets() {
         assert_eq!((from, to), (socket, endpoint(A)));
         assert!(octets.len() <= 200);
         let answer = discovered(&octets);
-        assert_eq!(answer.observed, endpoint(A));
+        assert_eq!((answer.transaction, answer.observed), ([3; 16], endpoint(A)));
         assert_eq!(answer.keys[0], public_key(&Dalek, &SERVER_SECRET));
     }
     // There is no second address to answer from.
@@ -24,8 +26,11 @@ fn discover_is_answered_from_the_port_asked_for_and_never_with_more_octets() {
         assert_eq!(world.datagram(endpoint(A), &discover(reply_from)), Err(Discard::MessageUnexpected));
     }
     assert!(world.sent.is_empty());
+    // [R-DISC-007] Whoever only asked is not remembered.
+    assert_eq!(world.state(), before);
 }
 
+// [R-REG-016] [R-REG-018]
 #[test]
 fn a_peer_registers_over_udp_with_one_round_trip_and_its_answer() {
     let mut world = World::new();
@@ -67,6 +72,7 @@ fn a_peer_registers_over_tcp_and_lives_as_long_as_its_stream() {
     assert!(world.server.snapshot().registrations.is_empty());
 }
 
+// [R-REG-007] [R-REG-008] [R-SEC-040]
 #[test]
 fn a_racing_copy_from_another_source_gains_nothing() {
     for attacker_first in [true, false] {
@@ -103,6 +109,7 @@ fn a_racing_copy_from_another_source_gains_nothing() {
     }
 }
 
+// [R-REG-005] [R-REG-006]
 #[test]
 fn a_fourth_source_of_one_message_1_is_refused_and_copies_share_their_message_2() {
     let mut world = World::new();
@@ -121,6 +128,7 @@ fn a_fourth_source_of_one_message_1_is_refused_and_copies_share_their_message_2(
     assert_eq!(world.datagram(endpoint("192.0.2.4:1"), &register), Err(Discard::OverLimit));
 }
 
+// [R-REG-029] [R-SEC-020]
 #[test]
 fn a_lost_proof_is_asked_for_again_with_the_octets_that_the_peer_sent() {
     let mut world = World::new();
@@ -151,6 +159,7 @@ fn a_lost_proof_is_asked_for_again_with_the_octets_that_the_peer_sent() {
     assert_eq!(world.server.snapshot().registrations.len(), 1);
 }
 
+// [R-REG-028] [R-DISC-012] [R-DISC-013]
 #[test]
 fn a_cookie_is_demanded_above_the_threshold_and_spares_the_handshake() {
     let limits = Limits { cookie_above: 3, ..Limits::default() };
@@ -191,6 +200,7 @@ fn a_cookie_is_demanded_above_the_threshold_and_spares_the_handshake() {
     assert_eq!(world.on(1).len(), 1);
 }
 
+// [R-REG-009] [R-REG-017]
 #[test]
 fn a_pending_registration_lapses_and_a_registration_expires_unless_it_is_refreshed() {
     let mut world = World::new();
@@ -211,6 +221,7 @@ fn a_pending_registration_lapses_and_a_registration_expires_unless_it_is_refresh
     assert_eq!(world.deadline, None);
 }
 
+// [R-SESS-004]
 #[test]
 fn a_repeated_request_is_answered_alike_and_goodbye_is_acknowledged() {
     let mut world = World::new();
@@ -225,6 +236,7 @@ fn a_repeated_request_is_answered_alike_and_goodbye_is_acknowledged() {
     assert!(world.server.snapshot().registrations.is_empty());
 }
 
+// [R-REG-010]
 #[test]
 fn the_newer_registration_of_a_key_wins_and_the_older_one_is_told() {
     let mut world = World::new();
@@ -241,6 +253,7 @@ fn the_newer_registration_of_a_key_wins_and_the_older_one_is_told() {
     assert!(world.sent.is_empty());
 }
 
+// [R-REG-020] [R-REG-021] [R-REG-022] [R-REG-023]
 #[test]
 fn a_reset_carries_the_token_that_was_told_and_keeps_its_rate_and_its_shape() {
     let mut world = World::new();
@@ -275,6 +288,7 @@ fn a_datagram_of_another_shard_is_handed_on() {
     assert!(world.sent.is_empty());
 }
 
+// [R-REG-012]
 #[test]
 fn a_second_transport_is_bound_by_a_refresh_that_proves_it() {
     let mut world = World::new();
@@ -334,6 +348,7 @@ fn public(world: &World) -> Endpoint {
     world.server.snapshot().registrations[0].bindings[0].public
 }
 
+// [R-REG-013]
 #[test]
 fn a_binding_moves_when_the_new_endpoint_answers_and_the_old_one_does_not() {
     let mut world = World::new();
@@ -352,6 +367,7 @@ fn a_binding_moves_when_the_new_endpoint_answers_and_the_old_one_does_not() {
     assert!(matches!(heard[..], [Heard::Answer(_, Reply::Refreshed(_))]));
 }
 
+// [R-SEC-020]
 #[test]
 fn an_unproved_endpoint_gets_no_more_octets_than_it_sent() {
     let mut world = World::new();
@@ -370,6 +386,7 @@ fn an_unproved_endpoint_gets_no_more_octets_than_it_sent() {
     assert!(went > came - 100, "{went} for {came}");
 }
 
+// [R-REG-013]
 #[test]
 fn a_binding_stays_when_the_old_endpoint_answers() {
     let mut world = World::new();
@@ -392,6 +409,7 @@ fn a_binding_stays_when_the_old_endpoint_answers() {
     assert_eq!(a.hear(&mut world).len(), 1);
 }
 
+// [R-REG-013]
 #[test]
 fn a_peer_that_says_it_moved_is_believed_once_it_answers_there() {
     let mut world = World::new();
@@ -404,6 +422,21 @@ fn a_peer_that_says_it_moved_is_believed_once_it_answers_there() {
     let proof = a.seal(&[proof]);
     elsewhere.send(&mut world, &proof).unwrap();
     assert_eq!(public(&world), endpoint("198.51.100.7:9999"));
+}
+
+// [R-REG-014] [R-SEC-040] [R-WIRE-014]
+#[test]
+fn many_refreshes_in_one_packet_bring_no_more_octets_than_the_packet_has() {
+    let mut world = World::new();
+    let mut a = Client::registered(&mut world, 1, A);
+    let mut refresh = a.refresh.clone();
+    refresh.private = List::default();
+    let requests: Vec<_> = (0..40).map(|_| a.request(Request::Refresh(refresh.clone()))).collect();
+    let packet = a.seal(&requests);
+    world.datagram(endpoint(ATTACKER), &packet).unwrap();
+    let sent = world.to(endpoint(ATTACKER));
+    assert!(!sent.is_empty());
+    assert!(sent.iter().map(Vec::len).sum::<usize>() <= packet.len());
 }
 
 #[test]
@@ -419,6 +452,7 @@ fn other_requests_from_an_unproved_source_are_discarded_without_a_trace() {
     a.send(&mut world, &packet).unwrap();
 }
 
+// [R-LIM-003] [R-WIRE-052] [R-TCP-009]
 #[test]
 fn streams_have_to_speak_soon_in_frames_and_in_order() {
     let mut world = World::new();
@@ -457,4 +491,29 @@ fn shutdown_closes_streams_in_order_and_ends() {
     assert_eq!(world.deadline, None);
     let refresh = Request::Refresh(b.refresh.clone());
     assert_eq!(b.ask(&mut world, refresh), Err(Discard::SocketUnknown));
+}
+
+// [R-SEC-001] [R-SEC-007] [R-SEC-008] [R-WIRE-040]
+#[test]
+fn a_peer_may_offer_what_nobody_knows_and_nobody_may_change_what_was_said() {
+    let mut world = World::new();
+    let mut greased = Client::udp(1, A);
+    greased.lists.0 = List::from_first([1, 0x0a]);
+    greased.register(&mut world);
+    let mut deceived = Client::udp(2, "192.0.2.2:1");
+    // Somebody told it of a version that this server does not have, or of none.
+    for answered in [&[2, 1][..], &[]] {
+        deceived.lists.1 = List::from_first(answered.iter().copied());
+        let register = deceived.register_packet([0; 16]);
+        assert_eq!(deceived.send(&mut world, &register), Err(Discard::HandshakeFailed));
+    }
+    // The list in clear is put right on the way, and what the peer believes is still another one.
+    let mut offered = Client::udp(3, "192.0.2.3:1");
+    offered.lists.0 = List::from_first([1, 2]);
+    let mut register = offered.register_packet([0; 16]);
+    assert_eq!(register[24..29], [2, 1, 2, 1, 1]);
+    register[26] = 1;
+    assert_eq!(offered.send(&mut world, &register), Err(Discard::HandshakeFailed));
+    assert!(world.server.snapshot().pending.is_empty());
+    assert_eq!(world.server.snapshot().registrations.len(), 1);
 }

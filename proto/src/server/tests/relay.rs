@@ -27,6 +27,7 @@ fn relayed(channel: ChannelId, content: &[u8]) -> Vec<u8> {
     Packet::Relayed(Relayed { channel, packet: content }).encode()
 }
 
+// [R-RELAY-005] [R-RELAY-006]
 #[test]
 fn a_packet_leaves_as_it_came_under_the_other_sides_name() {
     let mut world = World::new();
@@ -43,6 +44,7 @@ fn a_packet_leaves_as_it_came_under_the_other_sides_name() {
     assert_eq!((snapshot.channels[0].packets, snapshot.channels[0].octets), (4, 2_382));
 }
 
+// [R-RELAY-003]
 #[test]
 fn only_the_endpoint_bound_to_a_side_may_use_it() {
     let mut world = World::new();
@@ -60,6 +62,7 @@ fn only_the_endpoint_bound_to_a_side_may_use_it() {
     assert!(world.sent.is_empty());
 }
 
+// [R-RELAY-004]
 #[test]
 fn a_peer_that_does_not_want_a_channel_gets_nothing_through_it() {
     let mut world = World::new();
@@ -78,6 +81,7 @@ fn a_peer_that_does_not_want_a_channel_gets_nothing_through_it() {
     assert_eq!(b.received(&mut world).len(), 1);
 }
 
+// [R-RELAY-013] [R-RELAY-004]
 #[test]
 fn channels_meet_after_a_restart() {
     let mut world = World::new();
@@ -117,6 +121,7 @@ fn channels_follow_a_binding_and_a_new_registration() {
     assert_eq!(b.send(&mut world, &relayed(at_b, b"x")), Err(Discard::SourceWrong));
 }
 
+// [R-RELAY-011]
 #[test]
 fn an_unused_channel_lives_30_seconds_and_a_used_one_120_after_its_last_packet() {
     let mut world = World::new();
@@ -137,6 +142,7 @@ fn an_unused_channel_lives_30_seconds_and_a_used_one_120_after_its_last_packet()
     assert!(world.server.snapshot().channels.is_empty());
 }
 
+// [R-RELAY-009]
 #[test]
 fn a_slow_stream_holds_up_who_sends_to_it_and_nothing_is_lost() {
     let mut world = World::new();
@@ -174,6 +180,7 @@ fn a_slow_stream_holds_up_who_sends_to_it_and_nothing_is_lost() {
     }
 }
 
+// [R-RELAY-017]
 #[test]
 fn a_stream_that_takes_nothing_for_long_is_aborted_and_its_partner_reads_on() {
     let mut world = World::new();
