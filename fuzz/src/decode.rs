@@ -85,13 +85,13 @@ fn one_message(message: &Message<'_>, taken: &[u8]) {
     }
     let behind = taken[3..].strip_prefix(&again[3..]).expect("encodes to the octets before its extensions");
     if matches!(message, Message::Datagram(_) | Message::Data { .. }) {
-        assert_eq!(behind, []);
+        assert!(behind.is_empty());
     } else {
         assert_eq!(extension::check(behind), Ok(()));
     }
     let mut rest = again.as_slice();
     assert_eq!(Message::decode(&mut rest).as_ref(), Ok(message));
-    assert_eq!(rest, []);
+    assert!(rest.is_empty());
 }
 
 fn payload<T: DeserializeOwned + Serialize>(octets: &[u8]) {
@@ -128,7 +128,7 @@ fn frames(size: usize, octets: &[u8]) -> (Vec<Vec<u8>>, Option<Discard>) {
                 Err(discard) => return (found, Some(discard)),
             }
         }
-        assert_eq!(chunk, []);
+        assert!(chunk.is_empty());
     }
     (found, None)
 }

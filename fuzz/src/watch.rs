@@ -39,7 +39,7 @@ impl Sessions {
         | PeerTold::Stream(session, _)
         | PeerTold::Finished(session)
         | PeerTold::Acknowledged(session, _)
-        | PeerTold::Session(session)
+        | PeerTold::Session(session, _)
         | PeerTold::Closed(session)) = told
         else {
             self.stopped |= *told == PeerTold::Stopped;

@@ -1,5 +1,6 @@
 //! `pinhole-lab`: a network of the lab around any program.
 
+mod checks;
 mod command;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ enum Verb {
     },
     Cells(command::cells::Arguments),
     Bench(command::bench::Arguments),
+    Checks(command::checks::Arguments),
     Demo(command::demo::Arguments),
     /// Run shell commands on the hosts of a network, and end when the last one given ends.
     Run(Run),
@@ -89,6 +91,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Bench(arguments) => {
             enter()?;
             command::bench::run(&arguments)
+        }
+        Verb::Checks(arguments) => {
+            enter()?;
+            command::checks::run(&arguments)
         }
         Verb::Demo(arguments) => command::demo::run(&arguments),
         Verb::Run(run) => {

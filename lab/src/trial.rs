@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -121,6 +121,34 @@ impl Running {
         self.wait_for(name, patience, |value| is(value, name).then(|| value.clone()))
     }
 
+    /// Waits for an event of this name that happened after a moment, which [`now_us`] counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_for`](Self::wait_for).
+    pub fn event_after(&mut self, name: &str, moment: u64, patience: Duration) -> Result<Value, LabError> {
+        let later = |value: &Value| value["t_us"].as_u64().is_some_and(|at| at > moment);
+        self.wait_for(name, patience, |value| (is(value, name) && later(value)).then(|| value.clone()))
+    }
+
+    /// Everything that it said so far.
+    pub fn said(&mut self) -> &[Value] {
+        self.said.extend(self.lines.try_iter());
+        &self.said
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Takes its standard input, for a thread that writes more than the program reads at once.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
     /// Writes a line to its standard input.
     ///
     /// # Errors
@@ -174,8 +202,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -401,6 +428,13 @@ pub fn is(value: &Value, name: &str) -> bool {
 #[must_use]
 pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// `CLOCK_MONOTONIC` in microseconds, which is what programs call `t_us`.
+#[must_use]
+pub fn now_us() -> u64 {
+    let reading = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(reading.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The moment of a reading of CLOCK_MONOTONIC in microseconds, which is what this system's `Instant` counts.

@@ -1,2 +1,4 @@
-#[test]
-fn t() { pinhole_fuzz::server::prepare(); pinhole_fuzz::peer::prepare(); pinhole_fuzz::pair::prepare(); }
+//! Replays seeds and regressions with a stable compiler, and keeps what is generated fresh.
+
+mod generated;
+mod replay;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod cells;
+pub(crate) mod checks;
 pub(crate) mod demo;
 
 use std::path::PathBuf;

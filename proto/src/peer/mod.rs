@@ -195,7 +195,7 @@ impl Peer {
         if self.core.interfaces == interfaces {
             return;
         }
-        let first = self.core.interfaces.is_empty();
+        let first = !::core::mem::replace(&mut self.core.interfaces_told, true);
         self.core.interfaces = interfaces.to_vec();
         if first {
             return;
@@ -204,7 +204,7 @@ impl Peer {
         let news = self.leg.on_moved(&mut self.core);
         self.on_news(news);
         for session in self.sessions.values_mut() {
-            session.on_moved(&mut self.core);
+            session.on_moved(&mut self.core, &mut self.leg);
         }
     }
 

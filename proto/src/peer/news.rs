@@ -8,12 +8,7 @@ use super::{Accept, Discard, Introduce, MAX_SESSIONS, Peer, PeerId, Refusal, Ref
 
 impl Peer {
     pub(super) fn on_news(&mut self, news: Vec<News>) {
-        // An answer makes room for a request that there was none for.
-        if !news.is_empty() {
-            for session in self.sessions.values_mut().filter(|session| session.stage() == Stage::Asking) {
-                session.on_online(&mut self.core, &mut self.leg);
-            }
-        }
+        let answered = !news.is_empty();
         for news in news {
             match news {
                 News::Online => {
@@ -52,6 +47,12 @@ impl Peer {
                 News::Channel(handle, opened) => {
                     self.with_known(handle, |session, core, leg| session.on_channel(core, leg, opened));
                 }
+            }
+        }
+        // What was answered made room for a request that there was none for.
+        if answered {
+            for session in self.sessions.values_mut().filter(|session| session.stage() == Stage::Asking) {
+                session.on_online(&mut self.core, &mut self.leg);
             }
         }
     }

@@ -370,7 +370,7 @@ impl Server {
     fn on_messages(
         &mut self,
         now: Instant,
-        (link, length): (Link, usize),
+        (link, mut length): (Link, usize),
         index: Index,
         messages: Vec<Message<'_>>,
     ) -> Result<(), Discard> {
@@ -379,7 +379,11 @@ impl Server {
         let mut refused = Vec::new();
         for message in messages {
             let result = match message {
-                Message::Request(id, request) => self.on_request(now, (link, length), index, id, &request),
+                Message::Request(id, request) => {
+                    // [R-SEC-020] The octets of a packet count once, however many requests are in it.
+                    let credit = if let Request::Refresh(_) = request { core::mem::take(&mut length) } else { 0 };
+                    self.on_request(now, (link, credit), index, id, &request)
+                }
                 Message::Answer(id, reply) => self.on_answer(now, link, index, id, &reply),
                 Message::Datagram(_) | Message::Data { .. } | Message::Ack(_) => Err(Discard::MessageUnexpected),
                 Message::Unknown(_) => Ok(()),

@@ -3,7 +3,7 @@
 use pinhole_proto::peer::{PeerCommand, PeerReply, RelayPolicy};
 use pinhole_proto::{Duration, Transport};
 
-use crate::world::{A, B, World, peer_config};
+use crate::world::{A, B, SERVER, World, peer_config};
 
 const BOTH: (bool, bool) = (true, true);
 
@@ -247,6 +247,24 @@ fn a_relayed_session_that_nobody_uses_stays_and_a_dead_peer_ends_it() {
         world.hosts[B].up = false;
         assert!(world.run_until(Duration::from_secs(200), |world| world.told(A, "closed", "lost")));
     }
+}
+
+#[test]
+fn connecting_faster_than_the_server_allows_takes_longer_and_succeeds() {
+    let mut world = ready((true, false));
+    for number in 1..=5 {
+        let session = world.connect(A, B, None);
+        let established = world.run_until(Duration::from_secs(5), |world| {
+            let mut sessions = world.peer(A).snapshot().sessions.into_iter();
+            sessions.any(|known| known.handle == session && known.state == "established")
+        });
+        assert!(established, "connection {number}: {:#?}", world.hosts[A].events);
+        world.command(A, PeerCommand::Close { session }).unwrap();
+        world.run(Duration::from_millis(50));
+    }
+    assert!(!world.told(A, "closed", "limited"));
+    let introductions = world.hosts[SERVER].events.iter().filter(|(_, event)| event.get("introduced").is_some());
+    assert_eq!(introductions.count(), 5, "each was asked for once");
 }
 
 #[test]

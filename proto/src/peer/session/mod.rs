@@ -1,13 +1,15 @@
 //! A session with one other peer (`spec/sessions.md`).
 //!
 //! The handshake belongs to the session, not to a path: it completes once, on whichever way is first.
-//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `paths.rs` what arrives and goes out on
-//! which path, `data.rs` what the application says.
+//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `receive.rs` what arrives, `paths.rs` what
+//! goes out on which path, `keep.rs` and `relay.rs` what keeps a way open, `data.rs` what the application says.
 
 mod attempt;
 mod data;
 mod handshake;
+mod keep;
 mod paths;
+mod receive;
 mod relay;
 
 use alloc::vec::Vec;
@@ -24,7 +26,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::key::PeerId;
 use crate::request::{Answers, Due, Requests};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::SessionId;
 use crate::wire::code::{Mapping, Refusal, Transports, Verdict};
 use crate::wire::control::Close;
@@ -33,7 +35,7 @@ use crate::wire::sealed::{ChannelId, Index};
 
 pub(super) use attempt::Attempt;
 pub(super) use handshake::Role;
-pub(super) use paths::Source;
+pub(super) use receive::Source;
 use relay::RelayWatch;
 
 /// A session with one other peer.
@@ -69,6 +71,8 @@ pub(super) struct Session {
     sender: Sender,
     receiver: Receiver,
     last_verdict: Verdict,
+    /// How often the server said `limited`, and when it may be asked again.
+    limited: (u8, Instant),
 }
 
 /// How far a session is. `spec/sessions.md`, "States".
@@ -139,6 +143,7 @@ impl Session {
             sender: Sender::new(),
             receiver: Receiver::default(),
             last_verdict: Verdict::UNKNOWN,
+            limited: (0, core.now),
         }
     }
 
@@ -194,7 +199,7 @@ impl Session {
     /// A binding came online, or may have been all along.
     pub(super) fn on_online(&mut self, core: &mut Core, leg: &mut Leg) {
         match self.stage {
-            Stage::Asking if !leg.is_asking(self.handle) => {
+            Stage::Asking if !leg.is_asking(self.handle) && self.limited.1 <= core.now => {
                 let allowed = self.wish.map_or(Transports(3), Transports::of).and(leg.online());
                 let Some(slot) = allowed.preferred().and_then(|transport| leg.slot_of(transport)) else {
                     return;
@@ -212,8 +217,15 @@ impl Session {
     /// The server or the other peer refused.
     pub(super) fn on_refused(&mut self, core: &mut Core, code: Refusal) -> bool {
         match self.stage {
+            // Too fast, not unwanted: the same question again when the server's bound has moved on.
+            Stage::Asking if code == Refusal::LIMITED && self.limited.0 < MAX_LIMITED => {
+                let jitter = Duration::from_micros(core.visible.below(LIMITED_JITTER));
+                self.limited = (self.limited.0 + 1, core.now + LIMITED_RETRY + jitter);
+                core.timers.set(Timer::Attempt(self.handle), self.limited.1);
+                false
+            }
             Stage::Asking | Stage::Introduced => {
-                // [R-INTRO-014] Whatever the code, it is no.
+                // [R-INTRO-014] Any other code is no.
                 self.end(core, CloseReason::Refused(code));
                 true
             }
@@ -284,6 +296,7 @@ impl Session {
             Timer::SessionRequests(_) => self.on_requests_due(core, leg),
             Timer::Punch(_) => self.on_punch_due(core),
             Timer::Dial(_) => self.on_dials_due(core),
+            Timer::Attempt(_) if self.stage == Stage::Asking => self.on_online(core, leg),
             Timer::Attempt(_) => return self.on_attempt_over(core, leg),
             Timer::Check(_) => self.on_check_due(core),
             Timer::Keepalive(_) => self.on_keepalive_due(core, leg),
@@ -403,3 +416,9 @@ const ENDED_LINGER: Duration = Duration::from_secs(3);
 const LOST_PATIENCE: Duration = Duration::from_secs(60);
 /// The length of a packet that every path must be able to carry.
 const FULL_MESSAGE: usize = 256;
+/// How often a `Connect` that was answered `limited` is sent again.
+const MAX_LIMITED: u8 = 4;
+/// How long after that answer.
+const LIMITED_RETRY: Duration = Duration::from_secs(1);
+/// The spread of that wait, in microseconds.
+const LIMITED_JITTER: u64 = 250_000;

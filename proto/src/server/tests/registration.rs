@@ -426,6 +426,20 @@ fn a_peer_that_says_it_moved_is_believed_once_it_answers_there() {
 
 // [R-REG-014] [R-SEC-040] [R-WIRE-014]
 #[test]
+fn many_refreshes_in_one_packet_bring_no_more_octets_than_the_packet_has() {
+    let mut world = World::new();
+    let mut a = Client::registered(&mut world, 1, A);
+    let mut refresh = a.refresh.clone();
+    refresh.private = List::default();
+    let requests: Vec<_> = (0..40).map(|_| a.request(Request::Refresh(refresh.clone()))).collect();
+    let packet = a.seal(&requests);
+    world.datagram(endpoint(ATTACKER), &packet).unwrap();
+    let sent = world.to(endpoint(ATTACKER));
+    assert!(!sent.is_empty());
+    assert!(sent.iter().map(Vec::len).sum::<usize>() <= packet.len());
+}
+
+#[test]
 fn other_requests_from_an_unproved_source_are_discarded_without_a_trace() {
     let mut world = World::new();
     let mut a = Client::registered(&mut world, 1, A);
