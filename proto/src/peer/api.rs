@@ -316,6 +316,8 @@ pub enum OfflineReason {
     Reset,
     /// The local interfaces changed.
     Moved,
+    /// The keys of the registration had their time: it is made anew at once.
+    KeysWorn,
 }
 
 /// Why a registration cannot come about.
@@ -346,6 +348,8 @@ pub enum CloseReason {
     Lost,
     /// A second session with the same peer took its place.
     Superseded,
+    /// Its keys were in use for [`KEY_LIFETIME`](crate::constants::KEY_LIFETIME).
+    KeysWorn,
     /// The server did not answer the request.
     ServerSilent,
 }

@@ -47,6 +47,8 @@ pub(super) enum Timer {
     Losers(SessionHandle),
     /// A session that did not come about, or has ended, is forgotten.
     Expire(SessionHandle),
+    /// The keys of a session are worn out.
+    Worn(SessionHandle),
     /// An accepted stream has not named its session.
     FirstFrame(StreamId),
 }

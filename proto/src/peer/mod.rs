@@ -158,7 +158,10 @@ impl Peer {
 
     fn on_timer(&mut self, timer: Timer) {
         match timer {
-            Timer::Binding(slot) => self.leg.on_timer(&mut self.core, slot),
+            Timer::Binding(slot) => {
+                let news = self.leg.on_timer(&mut self.core, slot);
+                self.on_news(news);
+            }
             Timer::LegRequests => {
                 let news = self.leg.on_requests_due(&mut self.core);
                 self.on_news(news);
@@ -177,7 +180,8 @@ impl Peer {
             | Timer::Keepalive(handle)
             | Timer::Resend(handle)
             | Timer::Losers(handle)
-            | Timer::Expire(handle) => {
+            | Timer::Expire(handle)
+            | Timer::Worn(handle) => {
                 let (core, leg) = (&mut self.core, &mut self.leg);
                 let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_timer(core, leg, timer));
                 if over {

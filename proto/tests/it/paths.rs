@@ -385,3 +385,23 @@ fn a_proved_path_and_the_relay_have_numbers_of_their_own_and_each_counts_from_ze
         assert_eq!(ways.len(), 1, "path {path}");
     }
 }
+
+// [R-SEC-005]
+#[test]
+fn no_key_is_used_for_longer_than_a_day() {
+    let (mut world, _) = direct(68);
+    let day = Duration::from_secs(86_400);
+    let index = |octets: &[u8]| octets[4..8].to_vec();
+    world.run(day + Duration::from_secs(60));
+    for host in [A, B] {
+        assert!(world.told(host, "closed", "keys-worn") && world.told(host, "offline", "keys-worn"));
+        assert_eq!(world.peer(host).snapshot().bindings[0].state, "online");
+        // An index stands for its keys: the first and the last packet to each.
+        let mut used = std::collections::BTreeMap::<Vec<u8>, (Instant, Instant)>::new();
+        for (at, _, octets) in world.hosts[host].sent.iter().filter(|(.., octets)| octets[0] == 0x0a) {
+            used.entry(index(octets)).or_insert((*at, *at)).1 = *at;
+        }
+        assert!(used.values().any(|(first, last)| *last - *first > day / 2));
+        assert!(used.values().all(|(first, last)| *last - *first <= day));
+    }
+}

@@ -3,7 +3,7 @@
 use pinhole_proto::peer::{PeerCommand, RelayPolicy};
 use pinhole_proto::wire::sealed::{Index, seal_packet};
 use pinhole_proto::wire::{ChannelId, Packet, Relayed, frame_header};
-use pinhole_proto::{Discard, Duration, Endpoint, SocketId, StreamId};
+use pinhole_proto::{Discard, Duration, Endpoint, NetError, SocketId, StreamId};
 
 use crate::world::{A, B, Kept, SERVER, World, peer_config};
 
@@ -89,6 +89,29 @@ fn a_dial_that_fails_is_repeated_six_times_about_a_second_apart() {
         (before, count) = (at, count + 1);
     }
     assert_eq!(count, 6);
+}
+
+// [R-TCP-004] [R-TCP-005]
+#[test]
+fn an_address_in_use_is_a_connection_that_exists_and_a_reset_is_dialled_again_soon() {
+    for (error, least) in
+        [(NetError::AddressNotAvailable, 2_000), (NetError::AddressInUse, 2_000), (NetError::Reset, 200)]
+    {
+        let mut world = ready(47);
+        world.direct = false;
+        world.connect(A, B, None);
+        let dials = |world: &World| {
+            let address = world.hosts[B].address;
+            world.hosts[A].dials.iter().filter(|(_, remote)| remote.address() == address).count()
+        };
+        assert!(world.run_until(Duration::from_secs(5), |world| dials(world) == 1));
+        let stream = world.hosts[A].dial.unwrap();
+        let begin = world.now;
+        world.inject(A, Kept::Failed(stream, error));
+        assert!(world.run_until(Duration::from_secs(5), |world| dials(world) == 2));
+        assert_eq!((world.now - begin).as_millis(), least, "{error:?}");
+        assert!(!world.told(A, "closed", ""));
+    }
 }
 
 // [R-TCP-009] [R-WIRE-045]

@@ -9,8 +9,8 @@ use pinhole_proto::noise::{Dalek, public_key};
 use pinhole_proto::peer::{Accept, Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, RelayPolicy, SessionHandle};
 use pinhole_proto::server::{Limits, Server, ServerConfig};
 use pinhole_proto::{
-    Address, CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Interface, Output, PeerId, SocketId,
-    StreamId, StreamInput, Transport,
+    Address, CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Interface, NetError, Output, PeerId,
+    SocketId, StreamId, StreamInput, Transport,
 };
 
 pub(crate) const SERVER: usize = 0;
@@ -29,6 +29,7 @@ pub(crate) enum Kept {
     Received(StreamId, Vec<u8>),
     Written(StreamId, u32),
     Closed(StreamId),
+    Failed(StreamId, NetError),
 }
 
 impl Kept {
@@ -48,6 +49,7 @@ impl Kept {
             Self::Received(id, octets) => stream(id, StreamInput::Received(octets)),
             Self::Written(id, octets) => stream(id, StreamInput::Written(*octets)),
             Self::Closed(id) => stream(id, StreamInput::Closed(None)),
+            Self::Failed(id, error) => stream(id, StreamInput::Closed(Some(*error))),
         }
     }
 }
@@ -77,6 +79,8 @@ pub(crate) struct Host {
     pub(crate) discards: Vec<Discard>,
     pub(crate) sent: Vec<(Instant, Endpoint, Vec<u8>)>,
     pub(crate) dials: Vec<(Instant, Endpoint)>,
+    /// The latest dial.
+    pub(crate) dial: Option<StreamId>,
     /// What was written to streams, one frame each.
     pub(crate) written: Vec<(Instant, StreamId, Vec<u8>)>,
     pub(crate) closed: Vec<(Instant, StreamId)>,
@@ -147,6 +151,7 @@ impl World {
             discards: Vec::new(),
             sent: Vec::new(),
             dials: Vec::new(),
+            dial: None,
             written: Vec::new(),
             closed: Vec::new(),
         };
@@ -342,6 +347,7 @@ impl World {
             }
             Order::Dial(stream, from, remote) => {
                 self.hosts[host].dials.push((now, remote));
+                self.hosts[host].dial = Some(stream);
                 let port = self.hosts[host].sockets[&from].1;
                 let local = Endpoint::new(self.hosts[host].address, port);
                 let both = |world: &Self, a: usize, b: usize| {

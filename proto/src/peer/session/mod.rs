@@ -303,6 +303,11 @@ impl Session {
             Timer::Resend(_) => self.on_resend_due(core, leg),
             Timer::Losers(_) => self.close_losers(core),
             Timer::Expire(_) => return self.on_expired(core),
+            Timer::Worn(_) => {
+                // [R-SEC-005]
+                self.end(core, CloseReason::KeysWorn);
+                return true;
+            }
             Timer::Binding(_)
             | Timer::LegRequests
             | Timer::Behaviour(_)
@@ -390,7 +395,7 @@ fn relay_info(transport: Option<Transport>) -> PathInfo {
 const UNSPECIFIED: Endpoint = Endpoint::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// Every timer that a session may have set.
-const TIMERS: [fn(SessionHandle) -> Timer; 9] = [
+const TIMERS: [fn(SessionHandle) -> Timer; 10] = [
     Timer::SessionRequests,
     Timer::Punch,
     Timer::Dial,
@@ -400,6 +405,7 @@ const TIMERS: [fn(SessionHandle) -> Timer; 9] = [
     Timer::Resend,
     Timer::Losers,
     Timer::Expire,
+    Timer::Worn,
 ];
 
 /// How long a session waits for the server, which may be unreachable at first.
