@@ -190,6 +190,13 @@ impl Registered {
     }
 }
 
+/// A `Register` that decodes, with a message 1 out of the dice.
+pub(crate) fn hollow_register(dice: &mut Dice) -> Vec<u8> {
+    let (index, cookie, message_1) = (Index(dice.array()), dice.array(), dice.octets(96));
+    let register = Register { index, cookie, offered: offered(), answered: offered(), message_1: &message_1 };
+    Packet::Register(register).encode()
+}
+
 fn open(keys: &Keys, octets: &[u8]) -> anyhow::Result<Vec<u8>> {
     match Packet::decode(octets) {
         Ok(Packet::Sealed(sealed)) => sealed.open(&keys.receive).ok().context("a packet does not open"),

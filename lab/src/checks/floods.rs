@@ -19,7 +19,7 @@ use pinhole_proto::wire::message::Reply;
 use pinhole_proto::{PeerId, ServerKey};
 
 use super::Context;
-use super::client::Client;
+use super::client::{Client, hollow_register};
 use super::flood::{Dice, garbage};
 use super::setting::{START, Setting, end, exchange, silent_about, tail, two_nats, with};
 
@@ -89,10 +89,7 @@ impl Flooder<'_> {
                     client.try_register(&greeting)?;
                 } else {
                     // What is wrong with it is found after the source was counted.
-                    let mut register = dice.octets(pinhole_proto::constants::REGISTER_SIZE);
-                    register[..4].copy_from_slice(&[0x06, 1, 0, 0]);
-                    register[24..26].copy_from_slice(&[0, 96]);
-                    register[122..].fill(0);
+                    let register = hollow_register(&mut dice);
                     socket.send_to(&register, self.server)?;
                     let mut unknown = dice.octets(48);
                     // An index that the server's first engine could have issued.
@@ -137,19 +134,21 @@ impl Flooder<'_> {
             let greeting = client.greet()?;
             client.try_register(&greeting)?;
             let mut pool = (0..keys).map(|_| client.register(&greeting)).collect::<anyhow::Result<Vec<_>>>()?;
-            client.socket.set_nonblocking(true)?;
             // A cookie may have become too old while the pool was made: there is a younger one in each.
             let fresh = self.greeting_again(&mut client)?;
             let begin = Instant::now();
-            let length = pool.len() as u64;
+            let (length, mut answered) = (pool.len() as u64, 0);
             let (sent, arrived) = self.pour(count, |number| {
                 let register = &mut pool[(number % length) as usize];
                 register[8..24].copy_from_slice(&fresh);
                 // Another index makes another valid Register of the same key.
                 register[4..8].copy_from_slice(&(number as u32).to_be_bytes());
-                drain(&client.socket);
+                answered += drain(&client.socket);
                 client.socket.send(register).map(drop)
             })?;
+            // The allowance of the source is answered: so they are what they are to be.
+            answered += drain(&client.socket);
+            ensure!(answered > 0, "none of the Registers was answered: were they valid?");
             Ok((sent, keys, arrived, begin.elapsed().as_secs_f64()))
         })
     }
