@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use pinhole_lab::trial::{Over, Running, is, text};
 use pinhole_lab::{Capture, Direction, Kind, Lab, NatKind, Packet, Recording};
 use pinhole_proto::constants::{MAX_DATAGRAM, MAX_PACKET};
+use pinhole_proto::wire::code::packet::{RESET, SEALED};
 use pinhole_proto::wire::{Deframer, FRAME_HEADER};
 
 use super::Context;
@@ -172,16 +172,19 @@ fn ask(setting: &Setting<'_>) -> anyhow::Result<()> {
         let mut dice = Dice::new(2);
         for length in 0..80 {
             let mut sealed = dice.octets(length);
-            let head = length.min(4);
-            sealed[..head].copy_from_slice(&[SEALED, 1, 0, 0][..head]);
+            let head = length.min(5);
+            sealed[..head].copy_from_slice(&[SEALED, 1, 0, 0, 0][..head]);
             client.socket.send(&sealed)?;
         }
         for _ in 0..200 {
             let octets = garbage(&mut dice);
             client.socket.send(&octets[..octets.len().min(MAX_PACKET)])?;
         }
-        // What is answered is answered at once; the answers are read from the capture.
-        std::thread::sleep(Duration::from_millis(300));
+        let (mut buffer, mut resets) = ([0; 2_048], 0);
+        while let Ok(length) = client.socket.recv(&mut buffer) {
+            resets += usize::from(buffer[..length].first() == Some(&RESET));
+        }
+        ensure!(resets > 0, "nothing was answered with Reset: nothing was tested");
         Ok(())
     })?
 }
@@ -200,15 +203,15 @@ impl<'a> Datagram<'a> {
     }
 }
 
+/// Source and destination.
 type Ends = (SocketAddr, SocketAddr);
-
-/// The sequence number behind a SYN, and segments with theirs.
-type OneWay<'a> = (Option<u32>, Vec<(u32, &'a [u8])>);
+/// Sequence number and content.
+type Segment<'a> = (u32, &'a [u8]);
 
 /// Each direction of each TCP connection, put together from its segments. It begins with its SYN, which the
 /// captures saw, and ends where the first octet is missing.
 fn streams_of(packets: &[Packet]) -> BTreeMap<Ends, Vec<u8>> {
-    let mut directions: BTreeMap<Ends, OneWay<'_>> = BTreeMap::new();
+    let mut directions: BTreeMap<Ends, (Option<u32>, Vec<Segment<'_>>)> = BTreeMap::new();
     for packet in packets {
         let Some((from, to, rest)) = ip(&packet.octets, 6) else { continue };
         let (Some(from), Some(to), Some(header)) = (port(from, rest, 0), port(to, rest, 2), rest.get(..20)) else {
@@ -261,5 +264,3 @@ fn port(address: Ipv4Addr, header: &[u8], at: usize) -> Option<SocketAddr> {
     let port = u16::from_be_bytes([*header.get(at)?, *header.get(at + 1)?]);
     Some(SocketAddr::from((address, port)))
 }
-
-const SEALED: u8 = 0x0a;

@@ -71,6 +71,21 @@ impl Client {
         Ok(self.initiate(greeting)?.1)
     }
 
+    /// Sends a valid `Register` until it is answered, and leaves it at that.
+    pub(crate) fn try_register(&mut self, greeting: &Greeting) -> anyhow::Result<()> {
+        let register = self.register(greeting)?;
+        let mut buffer = [0; 2_048];
+        for _ in 0..TRIES {
+            self.socket.send(&register)?;
+            if let Ok(length) = self.socket.recv(&mut buffer)
+                && matches!(Packet::decode(&buffer[..length]), Ok(Packet::Registered(_)))
+            {
+                return Ok(());
+            }
+        }
+        bail!("the server does not answer a valid Register")
+    }
+
     fn initiate(&mut self, greeting: &Greeting) -> anyhow::Result<([u8; 32], Vec<u8>, Recipe)> {
         let (secret, ephemeral) = (self.dice.array(), self.dice.array());
         let prologue = prologue(&offered(), &greeting.versions);

@@ -141,8 +141,8 @@ impl Copier {
                             continue;
                         }
                         let socket = match sockets.entry(datagram.from) {
-                            Entry::Occupied(known) => known.into_mut(),
-                            Entry::Vacant(new) => new.insert(UdpSocket::bind((from, 0))?),
+                            Entry::Occupied(entry) => entry.into_mut(),
+                            Entry::Vacant(entry) => entry.insert(UdpSocket::bind((from, 0))?),
                         };
                         socket.send_to(datagram.payload, datagram.to)?;
                         self.copies.fetch_add(1, Ordering::Relaxed);

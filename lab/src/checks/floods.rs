@@ -86,8 +86,7 @@ impl Flooder<'_> {
                 if number < pending {
                     let mut client = Client::new(socket, self.server, self.key, number as u64)?;
                     let greeting = client.greet()?;
-                    let register = client.register(&greeting)?;
-                    client.socket.send(&register)?;
+                    client.try_register(&greeting)?;
                 } else {
                     // What is wrong with it is found after the source was counted.
                     let mut register = dice.octets(pinhole_proto::constants::REGISTER_SIZE);
@@ -96,7 +95,8 @@ impl Flooder<'_> {
                     register[122..].fill(0);
                     socket.send_to(&register, self.server)?;
                     let mut unknown = dice.octets(48);
-                    unknown[..4].copy_from_slice(&[0x0a, 1, 0, 0]);
+                    // An index that the server's first engine could have issued.
+                    unknown[..5].copy_from_slice(&[0x0a, 1, 0, 0, 0]);
                     socket.send_to(&unknown, self.server)?;
                 }
                 if number % 64 == 0 {
@@ -123,7 +123,9 @@ impl Flooder<'_> {
                 answered += drain(&socket);
                 socket.send_to(datagram, self.server).map(drop)
             })?;
-            ensure!(answered <= octets, "{answered} octets were answered to {octets}");
+            thread::sleep(Duration::from_millis(100));
+            answered += drain(&socket);
+            ensure!((1..=octets).contains(&answered), "{answered} octets were answered to {octets}");
             Ok((sent.0, sent.1, answered))
         })
     }
@@ -133,6 +135,7 @@ impl Flooder<'_> {
         self.on_server(|| {
             let mut client = Client::new(UdpSocket::bind((OTHER, 0))?, self.server, self.key, 5)?;
             let greeting = client.greet()?;
+            client.try_register(&greeting)?;
             let mut pool = (0..keys).map(|_| client.register(&greeting)).collect::<anyhow::Result<Vec<_>>>()?;
             client.socket.set_nonblocking(true)?;
             // A cookie may have become too old while the pool was made: there is a younger one in each.

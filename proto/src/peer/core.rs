@@ -229,6 +229,11 @@ impl Core {
         }
     }
 
+    /// Whether a stream is there; one that was dialled is, once it connected.
+    pub(super) fn is_connected(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(|entry| entry.local.is_some())
+    }
+
     /// How many octets may be written to a stream.
     pub(super) fn room(&self, stream: StreamId) -> usize {
         self.streams.get(&stream).map_or(0, |entry| MAX_UNWRITTEN.saturating_sub(entry.unwritten))

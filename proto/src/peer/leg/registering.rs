@@ -151,9 +151,13 @@ impl Leg {
         match binding.transport {
             Transport::Udp if self.registration.is_some() => self.join(core, slot, false),
             Transport::Udp => self.discover(core, slot),
-            Transport::Tcp if binding.stream.is_some() => self.discover(core, slot),
+            Transport::Tcp if binding.stream.is_some_and(|stream| core.is_connected(stream)) => {
+                self.discover(core, slot);
+            }
             Transport::Tcp => {
-                binding.stream = Some(core.dial(binding.socket, binding.server, Purpose::Server(slot)));
+                if binding.stream.is_none() {
+                    binding.stream = Some(core.dial(binding.socket, binding.server, Purpose::Server(slot)));
+                }
                 binding.stage = Stage::Dialling;
                 core.timers.set(Timer::Binding(slot), core.now + DIAL_PATIENCE);
             }

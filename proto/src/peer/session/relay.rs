@@ -1,6 +1,6 @@
 //! The session's way through the server (`spec/relay.md`, `spec/keepalive.md`).
 
-use super::{PeerEvent, RelayPolicy, Selection, Session, relay_info};
+use super::{PeerEvent, RelayPolicy, Selection, Session, Stage, relay_info};
 use crate::association::Association;
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::{Leg, Slot};
@@ -54,6 +54,9 @@ impl Session {
         self.relay_lane = None;
         if self.selected == Selection::Relay {
             self.selected = Selection::Nothing;
+            if self.stage == Stage::Ended {
+                return;
+            }
             core.event(PeerEvent::PathLost { session: self.handle, path: relay_info(self.transport) });
             self.on_nothing_left(core);
         }
@@ -61,6 +64,9 @@ impl Session {
 
     /// The server opened a relay channel again.
     pub(in crate::peer) fn on_channel(&mut self, core: &mut Core, leg: &mut Leg, opened: RelayOpened) {
+        if self.stage == Stage::Ended {
+            return;
+        }
         self.channel = Some(opened.channel);
         self.relay_lane = self.association.as_mut().map(Association::lane);
         if self.selected == Selection::Nothing {
