@@ -13,7 +13,7 @@ use crate::time::Duration;
 use crate::wire::code::{Refusal, Verdict};
 
 /// How a peer is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PeerConfig {
     /// The peer's X25519 private key.
     pub secret: [u8; 32],
@@ -42,6 +42,21 @@ pub struct PeerConfig {
     pub keepalive: Duration,
     /// The X25519 function.
     pub x25519: Arc<dyn X25519>,
+}
+
+impl core::fmt::Debug for PeerConfig {
+    /// Everything but the private key [R-SEC-004].
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PeerConfig")
+            .field("server_key", &self.server_key)
+            .field("servers", &self.servers)
+            .field("udp", &self.udp)
+            .field("tcp", &self.tcp)
+            .field("port", &self.port)
+            .field("relay", &self.relay)
+            .field("accept", &self.accept)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether sessions may use the server's relay.
