@@ -126,7 +126,7 @@ impl Session {
     /// The other side wants to punch (again).
     pub(super) fn on_proposal(&mut self, core: &mut Core, proposal: Proposal) {
         // [R-PUNCH-013]
-        if proposal.number > self.attempt.number() && !self.is_direct() {
+        if self.stage != Stage::Ended && proposal.number > self.attempt.number() && !self.is_direct() {
             self.start_attempt(core, proposal.number);
         }
     }

@@ -128,7 +128,7 @@ impl Session {
     }
 
     fn tell_end(&mut self, core: &mut Core) {
-        if self.receiver.take_end() {
+        if self.stage == Stage::Established && self.receiver.take_end() {
             core.event(PeerEvent::Finished { session: self.handle });
         }
     }
