@@ -89,6 +89,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
                 Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]),
                 1,
             );
+            stages.run("what is promised beside the cells", Command::new(&lab).arg("checks"));
             stages.run(
                 "every cell",
                 Command::new(&lab).args(["cells", "--jobs", "3", "--report", "lab-report/cells.json"]),
