@@ -348,6 +348,7 @@ impl Meeting {
 fn start_server(lab: &Lab, programs: &Programs, directory: &Path) -> Result<(Running, String), LabError> {
     let address = lab.address("s")?.to_string();
     let mut command = lab.command("s", &programs.server)?;
+    command.env("RUST_LOG", "warn");
     command.args(["--json", "--listen", &address, "--host", &address, "--key-file"]).arg(directory.join("server.key"));
     let mut server = Running::start("pinhole-server", command)?;
     let url = text(&server.event("url", START)?, "url");

@@ -87,6 +87,8 @@ pub const MAX_ANSWERS: usize = 32;
 
 /// Bits of a replay window (`spec/security.md`).
 pub const REPLAY_WINDOW: usize = 1_024;
+/// How long a key is used (`spec/security.md`, "Keys").
+pub const KEY_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The most path numbers of a sender that are open at once (`spec/security.md`).
 pub const MAX_PATH_NUMBERS: usize = 32;
 

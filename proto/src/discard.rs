@@ -9,7 +9,7 @@ pub enum Discard {
     BodyMalformed,
     /// The relay channel is unknown.
     ChannelUnknown,
-    /// The cookie is wrong or stale; a fresh one was sent.
+    /// The cookie is wrong or stale, and one is demanded.
     CookieInvalid,
     /// Opening the sealed part failed: it is not from the holder of the key.
     DecryptFailed,

@@ -314,6 +314,13 @@ mod tests {
         }
     }
 
+    // [R-SEC-004]
+    #[test]
+    fn keys_are_not_shown() {
+        let keys = Keys { send: [0xab; 32], receive: [0xcd; 32] };
+        assert_eq!(alloc::format!("{keys:?}"), "Keys");
+    }
+
     #[test]
     fn a_zero_shared_secret_ends_the_handshake() {
         let x25519: Arc<dyn X25519> = Arc::new(Dalek);

@@ -173,6 +173,7 @@ impl Answers {
 mod tests {
     use super::*;
     use crate::wire::control::{Acknowledge, Select};
+    use alloc::vec;
 
     // [R-SESS-002]
     #[test]
@@ -194,6 +195,32 @@ mod tests {
         assert_eq!(repeats, MAX_REQUEST_RETRIES);
         assert!(requests.deadline().is_none());
         assert!(requests.answered(Instant::ZERO, id).is_none());
+    }
+
+    // [R-SESS-001] [R-SESS-002] [R-SESS-003]
+    #[test]
+    fn waits_double_from_twice_the_first_and_a_stream_waits_as_long_in_one_go() {
+        let mut requests: Requests<()> = Requests::new();
+        let begin = |requests: &mut Requests<()>, stream| {
+            requests.begin(Instant::ZERO, Request::Select(Select {}), (), stream).unwrap()
+        };
+        let first = begin(&mut requests, false);
+        let mut due = vec![];
+        while let Some(at) = requests.deadline() {
+            due.push(at.as_micros() / 1_000);
+            requests.due(at);
+        }
+        assert_eq!(due, [200, 600, 1_400, 3_000, 6_200, 12_600, 25_400]);
+        let second = begin(&mut requests, true);
+        assert_ne!(first, second);
+        let at = requests.deadline().unwrap();
+        assert_eq!(at.as_micros() / 1_000, 25_600);
+        assert!(matches!(requests.due(at), Some(Due::GaveUp(..))));
+        // Half as much again as a round trip, once one was measured.
+        let third = begin(&mut requests, false);
+        requests.answered(Instant::from_micros(400_000), third).unwrap();
+        begin(&mut requests, false);
+        assert_eq!(requests.deadline(), Some(Instant::from_micros(600_000)));
     }
 
     // [R-SESS-004] [R-SESS-005]

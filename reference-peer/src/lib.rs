@@ -100,6 +100,7 @@ pub const fn close_code(reason: &CloseReason) -> &'static str {
         CloseReason::NoPath(verdict) => verdict.name(),
         CloseReason::Lost => "lost",
         CloseReason::Superseded => "superseded",
+        CloseReason::KeysWorn => "keys-worn",
         CloseReason::ServerSilent => "server-silent",
     }
 }

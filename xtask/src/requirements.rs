@@ -10,7 +10,8 @@ use blake2::{Blake2s256, Digest as _};
 /// Checks the requirements of the specification and who cites them.
 ///
 /// Fails when an id is defined twice, cited but not defined, or differs from spec/requirements.lock, and when
-/// a sentence has MUST and no id. Requirements that nothing implements or tests are listed and do not fail yet.
+/// a sentence has MUST and no id; and when a requirement has nobody who implements it or no test or vector,
+/// unless spec/requirements-exceptions.csv says why.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Write spec/requirements.lock anew.
@@ -44,6 +45,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         compare(&std::fs::read_to_string(&lock).unwrap_or_default(), &text, &mut faults);
     }
     report(&requirements, &citations, arguments.list);
+    let exceptions = std::fs::read_to_string(root.join("spec/requirements-exceptions.csv")).unwrap_or_default();
+    uncited(&requirements, &citations, &exceptions, &mut faults);
     ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
@@ -115,8 +118,12 @@ fn cited(root: &Path) -> anyhow::Result<BTreeMap<String, Places>> {
                 continue;
             }
             let mut testing = is_test(&path);
-            for line in std::fs::read_to_string(&path)?.lines() {
-                testing |= line.trim() == "#[cfg(test)]";
+            let text = std::fs::read_to_string(&path)?;
+            let mut marked = false;
+            for line in text.lines() {
+                // `mod tests;` is another file.
+                testing |= marked && !line.trim_end().ends_with(';');
+                marked = line.trim() == "#[cfg(test)]";
                 for id in ids(line) {
                     let places = found.entry(id).or_default();
                     let side = if testing { &mut places.tested } else { &mut places.implemented };
@@ -206,6 +213,36 @@ fn compare(lock: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
+/// Requirements that lack one of the two kinds of citation and have no exception, and exceptions without need.
+fn uncited(
+    requirements: &BTreeMap<String, String>,
+    citations: &BTreeMap<String, Places>,
+    exceptions: &str,
+    faults: &mut Vec<String>,
+) {
+    let rows = exceptions.lines().skip(1).filter_map(|row| row.split_once(','));
+    let excepted: BTreeMap<&str, &str> = rows.collect();
+    let nobody = Places::default();
+    for id in requirements.keys() {
+        let Places { implemented, tested } = citations.get(id).unwrap_or(&nobody);
+        let missing = match (implemented.is_empty(), tested.is_empty()) {
+            (true, true) => "nobody implements or tests it",
+            (true, false) => "nobody implements it",
+            (false, true) => "nobody tests it",
+            (false, false) => "",
+        };
+        match (missing, excepted.get(id.as_str())) {
+            ("", Some(_)) => faults.push(format!("{id} is in requirements-exceptions.csv and needs no exception")),
+            ("", None) => {}
+            (_, Some(reason)) if !reason.trim().is_empty() => {}
+            (missing, _) => faults.push(format!("{id}: {missing}; see spec/requirements-exceptions.csv")),
+        }
+    }
+    for id in excepted.keys().filter(|id| !requirements.contains_key(**id)) {
+        faults.push(format!("{id} is in requirements-exceptions.csv and not defined"));
+    }
+}
+
 fn report(requirements: &BTreeMap<String, String>, citations: &BTreeMap<String, Places>, list: bool) {
     let nobody = Places::default();
     let places = |id: &str| citations.get(id).unwrap_or(&nobody);
@@ -251,6 +288,24 @@ mod tests {
         let (id, before, after) = next_definition(line).unwrap();
         assert_eq!((id, last_sentence(before), after), ("R-ABC-001", "A peer MUST do 1.5 of it.", " More."));
         assert_eq!(ids("// [R-ABC-001] and R-XY-012, not R-XY-1"), ["R-ABC-001", "R-XY-012"]);
+    }
+
+    #[test]
+    fn a_requirement_without_code_or_test_is_a_fault_unless_it_is_excepted() {
+        let requirements = ["R-A-001", "R-A-002", "R-A-003"].map(|id| (id.to_string(), String::new())).into();
+        let places = |tested: &[&str]| Places {
+            implemented: ["code".to_string()].into(),
+            tested: tested.iter().map(|name| (*name).to_string()).collect(),
+        };
+        let citations = [("R-A-001".to_string(), places(&["test"])), ("R-A-002".to_string(), places(&[]))].into();
+        let found = |exceptions: &str| {
+            let mut faults = vec![];
+            uncited(&requirements, &citations, exceptions, &mut faults);
+            faults.len()
+        };
+        assert_eq!(found("id,reason\n"), 2);
+        assert_eq!(found("id,reason\nR-A-002,hard\nR-A-003,none\n"), 0);
+        assert_eq!(found("id,reason\nR-A-001,idle\nR-A-002,\nR-A-003,none\nR-A-009,gone\n"), 3);
     }
 
     #[test]

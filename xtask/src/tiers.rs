@@ -41,6 +41,7 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
         "20 runs of every cell",
         Command::new(&lab).args(["cells", "--times", "20", "--jobs", "6", "--report", report]),
     );
+    stages.run("what is promised, in full", Command::new(&lab).args(["checks", "--full"]));
     stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
     fuzz(&mut stages, &[], 600);
     Ok(stages.finish(true))
@@ -68,7 +69,13 @@ fn network(stages: &mut Stages, missing: &[&str]) {
     let programs = ["-p", "pinhole-driver", "-p", "pinhole-server", "-p", "pinhole-peer", "-p", "xtask"];
     stages.cargo("tests of driver, server and peer", &[&["test", "--quiet"][..], &programs].concat());
     if missing.contains(&"iproute2") || missing.contains(&"nftables") {
-        for name in ["tests of the lab", "the demo", "the demo without a NAT", "every cell"] {
+        for name in [
+            "tests of the lab",
+            "the demo",
+            "the demo without a NAT",
+            "what is promised beside the cells",
+            "every cell",
+        ] {
             stages.skip(name, "the lab cannot be built");
         }
         return;
@@ -82,6 +89,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
                 Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]),
                 1,
             );
+            stages.run("what is promised beside the cells", Command::new(&lab).arg("checks"));
             stages.run(
                 "every cell",
                 Command::new(&lab).args(["cells", "--jobs", "3", "--report", "lab-report/cells.json"]),

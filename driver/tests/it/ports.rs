@@ -14,6 +14,7 @@ async fn opened(node: &mut Node, order: Order) -> Result<u16, NetError> {
     .await
 }
 
+// [R-TCP-001]
 #[test]
 fn both_transports_and_families_share_a_port() {
     use {Family::*, Transport::*};
@@ -29,6 +30,7 @@ fn both_transports_and_families_share_a_port() {
     });
 }
 
+// [R-TCP-001]
 #[test]
 fn a_port_in_use_is_refused_even_where_reuse_would_allow_it() {
     use {Family::*, Transport::*};

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use pinhole_lab::trial::{Over, Running, is, text};
-use pinhole_lab::{Capture, Direction, Lab, Packet, Recording};
+use pinhole_lab::{Capture, Direction, Kind, Lab, NatKind, Packet, Recording};
 use pinhole_proto::constants::{MAX_DATAGRAM, MAX_PACKET};
+use pinhole_proto::wire::code::packet::{RESET, SEALED};
 use pinhole_proto::wire::{Deframer, FRAME_HEADER};
 
 use super::Context;
 use super::client::Client;
 use super::flood::{Dice, garbage};
-use super::setting::{START, Setting, end, exchange, two_nats};
+use super::setting::{START, Setting, end, exchange, with};
 
 pub(crate) fn udp(context: &Context) -> anyhow::Result<String> {
     let exchange = Exchange::hold(context, Over::Udp)?;
@@ -70,7 +70,8 @@ struct Exchange {
 
 impl Exchange {
     fn hold(context: &Context, over: Over) -> anyhow::Result<Self> {
-        let lab = Lab::build(&two_nats())?;
+        // In this network the private addresses are tried: A's LAN covers that of B.
+        let lab = Lab::build(&with(NatKind::PortRestrictedOtherPort, Kind::Stranger))?;
         let tap = |host: &'static str, interface| Ok::<_, anyhow::Error>((host, lab.capture(host, interface)?));
         let taps: Vec<(_, Capture)> =
             vec![tap("a", "eth0")?, tap("b", "eth0")?, tap("nat-a", "wan")?, tap("nat-b", "wan")?];
@@ -94,7 +95,7 @@ impl Exchange {
         for site in ["a", "b", "s"] {
             places.push((site, setting.lab.wire(site).map(Recording::packets)?));
         }
-        // Only those who know each other's private endpoints try them.
+        // A finds B's private address on its own LAN, tries it, and so shows that it was told.
         let b_private = private.last().context("no endpoint of B")?;
         let told = places[0].1.iter().any(|packet| destination(packet) == Some(*b_private.ip()));
         ensure!(told, "A never tried B's private endpoint, so that nothing shows that it was told");
@@ -170,17 +171,20 @@ fn ask(setting: &Setting<'_>) -> anyhow::Result<()> {
         }
         let mut dice = Dice::new(2);
         for length in 0..80 {
-            // One at a time per second is what is answered; ten in a second are.
             let mut sealed = dice.octets(length);
-            let head = length.min(4);
-            sealed[..head].copy_from_slice(&[SEALED, 1, 0, 0][..head]);
+            let head = length.min(5);
+            sealed[..head].copy_from_slice(&[SEALED, 1, 0, 0, 0][..head]);
             client.socket.send(&sealed)?;
         }
         for _ in 0..200 {
-            client.socket.send(&garbage(&mut dice))?;
+            let octets = garbage(&mut dice);
+            client.socket.send(&octets[..octets.len().min(MAX_PACKET)])?;
         }
-        // What is answered is answered at once; the answers are read from the capture.
-        std::thread::sleep(Duration::from_millis(300));
+        let (mut buffer, mut resets) = ([0; 2_048], 0);
+        while let Ok(length) = client.socket.recv(&mut buffer) {
+            resets += usize::from(buffer[..length].first() == Some(&RESET));
+        }
+        ensure!(resets > 0, "nothing was answered with Reset: nothing was tested");
         Ok(())
     })?
 }
@@ -199,12 +203,15 @@ impl<'a> Datagram<'a> {
     }
 }
 
+/// Source and destination.
 type Ends = (SocketAddr, SocketAddr);
+/// Sequence number and content.
+type Segment<'a> = (u32, &'a [u8]);
 
 /// Each direction of each TCP connection, put together from its segments. It begins with its SYN, which the
 /// captures saw, and ends where the first octet is missing.
 fn streams_of(packets: &[Packet]) -> BTreeMap<Ends, Vec<u8>> {
-    let mut directions: BTreeMap<Ends, (Option<u32>, Vec<(u32, &[u8])>)> = BTreeMap::new();
+    let mut directions: BTreeMap<Ends, (Option<u32>, Vec<Segment<'_>>)> = BTreeMap::new();
     for packet in packets {
         let Some((from, to, rest)) = ip(&packet.octets, 6) else { continue };
         let (Some(from), Some(to), Some(header)) = (port(from, rest, 0), port(to, rest, 2), rest.get(..20)) else {
@@ -257,5 +264,3 @@ fn port(address: Ipv4Addr, header: &[u8], at: usize) -> Option<SocketAddr> {
     let port = u16::from_be_bytes([*header.get(at)?, *header.get(at + 1)?]);
     Some(SocketAddr::from((address, port)))
 }
-
-const SEALED: u8 = 0x0a;

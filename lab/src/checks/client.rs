@@ -71,6 +71,21 @@ impl Client {
         Ok(self.initiate(greeting)?.1)
     }
 
+    /// Sends a valid `Register` until it is answered, and leaves it at that.
+    pub(crate) fn try_register(&mut self, greeting: &Greeting) -> anyhow::Result<()> {
+        let register = self.register(greeting)?;
+        let mut buffer = [0; 2_048];
+        for _ in 0..TRIES {
+            self.socket.send(&register)?;
+            if let Ok(length) = self.socket.recv(&mut buffer)
+                && matches!(Packet::decode(&buffer[..length]), Ok(Packet::Registered(_)))
+            {
+                return Ok(());
+            }
+        }
+        bail!("the server does not answer a valid Register")
+    }
+
     fn initiate(&mut self, greeting: &Greeting) -> anyhow::Result<([u8; 32], Vec<u8>, Recipe)> {
         let (secret, ephemeral) = (self.dice.array(), self.dice.array());
         let prologue = prologue(&offered(), &greeting.versions);
@@ -173,6 +188,13 @@ impl Registered {
         self.client.socket.send(&packet)?;
         Ok(())
     }
+}
+
+/// A `Register` that decodes, with a message 1 out of the dice.
+pub(crate) fn hollow_register(dice: &mut Dice) -> Vec<u8> {
+    let (index, cookie, message_1) = (Index(dice.array()), dice.array(), dice.octets(96));
+    let register = Register { index, cookie, offered: offered(), answered: offered(), message_1: &message_1 };
+    Packet::Register(register).encode()
 }
 
 fn open(keys: &Keys, octets: &[u8]) -> anyhow::Result<Vec<u8>> {

@@ -56,11 +56,15 @@ pub(crate) fn garbage(dice: &mut Dice) -> Vec<u8> {
         (0x0b, 1, 11 + any % 1_100),
         (0x0c, 1, 22),
     ][dice.below(9)];
-    let length = if dice.below(2) == 0 { any.max(4) } else { length };
+    let length = if dice.below(2) == 0 { any.max(6) } else { length };
     let mut octets = dice.octets(length);
     octets[..2].copy_from_slice(&[kind, version]);
     if dice.below(2) == 0 {
         octets[2..4].fill(0);
+    }
+    if kind == 0x0a && dice.below(2) == 0 {
+        // An index of a server's first engine: to such a one it answers with Reset.
+        octets[4..6].fill(0);
     }
     octets
 }

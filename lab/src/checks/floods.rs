@@ -19,7 +19,7 @@ use pinhole_proto::wire::message::Reply;
 use pinhole_proto::{PeerId, ServerKey};
 
 use super::Context;
-use super::client::Client;
+use super::client::{Client, hollow_register};
 use super::flood::{Dice, garbage};
 use super::setting::{START, Setting, end, exchange, silent_about, tail, two_nats, with};
 
@@ -86,17 +86,14 @@ impl Flooder<'_> {
                 if number < pending {
                     let mut client = Client::new(socket, self.server, self.key, number as u64)?;
                     let greeting = client.greet()?;
-                    let register = client.register(&greeting)?;
-                    client.socket.send(&register)?;
+                    client.try_register(&greeting)?;
                 } else {
                     // What is wrong with it is found after the source was counted.
-                    let mut register = dice.octets(pinhole_proto::constants::REGISTER_SIZE);
-                    register[..4].copy_from_slice(&[0x06, 1, 0, 0]);
-                    register[24..26].copy_from_slice(&[0, 96]);
-                    register[122..].fill(0);
+                    let register = hollow_register(&mut dice);
                     socket.send_to(&register, self.server)?;
                     let mut unknown = dice.octets(48);
-                    unknown[..4].copy_from_slice(&[0x0a, 1, 0, 0]);
+                    // An index that the server's first engine could have issued.
+                    unknown[..5].copy_from_slice(&[0x0a, 1, 0, 0, 0]);
                     socket.send_to(&unknown, self.server)?;
                 }
                 if number % 64 == 0 {
@@ -123,7 +120,9 @@ impl Flooder<'_> {
                 answered += drain(&socket);
                 socket.send_to(datagram, self.server).map(drop)
             })?;
-            ensure!(answered <= octets, "{answered} octets were answered to {octets}");
+            thread::sleep(Duration::from_millis(100));
+            answered += drain(&socket);
+            ensure!((1..=octets).contains(&answered), "{answered} octets were answered to {octets}");
             Ok((sent.0, sent.1, answered))
         })
     }
@@ -133,20 +132,23 @@ impl Flooder<'_> {
         self.on_server(|| {
             let mut client = Client::new(UdpSocket::bind((OTHER, 0))?, self.server, self.key, 5)?;
             let greeting = client.greet()?;
+            client.try_register(&greeting)?;
             let mut pool = (0..keys).map(|_| client.register(&greeting)).collect::<anyhow::Result<Vec<_>>>()?;
-            client.socket.set_nonblocking(true)?;
             // A cookie may have become too old while the pool was made: there is a younger one in each.
             let fresh = self.greeting_again(&mut client)?;
             let begin = Instant::now();
-            let length = pool.len() as u64;
+            let (length, mut answered) = (pool.len() as u64, 0);
             let (sent, arrived) = self.pour(count, |number| {
                 let register = &mut pool[(number % length) as usize];
                 register[8..24].copy_from_slice(&fresh);
                 // Another index makes another valid Register of the same key.
                 register[4..8].copy_from_slice(&(number as u32).to_be_bytes());
-                drain(&client.socket);
+                answered += drain(&client.socket);
                 client.socket.send(register).map(drop)
             })?;
+            // The allowance of the source is answered: so they are what they are to be.
+            answered += drain(&client.socket);
+            ensure!(answered > 0, "none of the Registers was answered: were they valid?");
             Ok((sent, keys, arrived, begin.elapsed().as_secs_f64()))
         })
     }

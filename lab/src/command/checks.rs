@@ -47,7 +47,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let context = Context {
             programs: programs.clone(),
             directory: scratch.path().join(&place),
-            traces: arguments.traces.as_ref().map(|traces| traces.join(&place)),
+            // A trace of a flood is as large as the flood, and makes its target slow.
+            traces: arguments.traces.as_ref().filter(|_| !check.alone).map(|traces| traces.join(&place)),
             full: arguments.full,
         };
         tally.run(check, &context);

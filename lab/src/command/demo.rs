@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match enter() {
         Ok(()) => {}
         Err(LabError::Missing(missing)) => {
-            eprintln!("This machine lacks {missing}\nWithout it there are no NATs here.\n");
+            eprintln!("{missing}\nWithout that there are no NATs here.\n");
             return substitute(&programs);
         }
         Err(error) => return Err(error.into()),
@@ -119,6 +119,7 @@ fn substitute(programs: &Programs) -> anyhow::Result<ExitCode> {
 
 fn loopback(over: Over, programs: &Programs, place: &std::path::Path) -> anyhow::Result<String> {
     let mut command = Command::new(&programs.server);
+    command.env("RUST_LOG", "warn");
     command.args(["--json", "--listen", "127.0.0.1", "--host", "127.0.0.1", "--no-ipv6", "--port", "0"]);
     command.args(["--alternate-port", "0", "--key-file"]).arg(place.join("server.key"));
     let mut server = Running::start("pinhole-server", command)?;
@@ -151,12 +152,24 @@ fn simulated() -> String {
             Some((at, path)) => {
                 let near = path.mapped.unwrap_or(path.local);
                 let after = (at - begin).as_secs_f64() * 1_000.0;
-                format!("simulated: {name}: {:?} {near} <-> {} selected after {after:.0} ms", path.kind, path.remote)
+                format!(
+                    "simulated: {name}: {} {near} <-> {} selected after {after:.0} ms",
+                    kind(path.kind),
+                    path.remote
+                )
             }
             None => format!("simulated: {name}: no path"),
         }
     });
     lines.join("\n")
+}
+
+fn kind(kind: pinhole_proto::peer::PathKind) -> &'static str {
+    use pinhole_proto::peer::PathKind;
+    match kind {
+        PathKind::Relayed => "relayed",
+        PathKind::Private | PathKind::Public => "direct",
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

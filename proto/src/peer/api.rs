@@ -13,7 +13,7 @@ use crate::time::Duration;
 use crate::wire::code::{Refusal, Verdict};
 
 /// How a peer is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PeerConfig {
     /// The peer's X25519 private key.
     pub secret: [u8; 32],
@@ -37,10 +37,26 @@ pub struct PeerConfig {
     pub probe_private: bool,
     /// Interval between refreshes when the server does not say otherwise.
     pub refresh: Duration,
-    /// Interval of keepalives on a path that nobody uses.
+    /// Interval of keepalives on a path that nobody uses; at most 21 s, so that a dead path is noticed within
+    /// [`CONSENT`](crate::constants::CONSENT).
     pub keepalive: Duration,
     /// The X25519 function.
     pub x25519: Arc<dyn X25519>,
+}
+
+impl core::fmt::Debug for PeerConfig {
+    /// Everything but the private key [R-SEC-004].
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PeerConfig")
+            .field("server_key", &self.server_key)
+            .field("servers", &self.servers)
+            .field("udp", &self.udp)
+            .field("tcp", &self.tcp)
+            .field("port", &self.port)
+            .field("relay", &self.relay)
+            .field("accept", &self.accept)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether sessions may use the server's relay.
@@ -315,6 +331,8 @@ pub enum OfflineReason {
     Reset,
     /// The local interfaces changed.
     Moved,
+    /// The keys of the registration had their time: it is made anew at once.
+    KeysWorn,
 }
 
 /// Why a registration cannot come about.
@@ -345,6 +363,8 @@ pub enum CloseReason {
     Lost,
     /// A second session with the same peer took its place.
     Superseded,
+    /// Its keys were in use for [`KEY_LIFETIME`](crate::constants::KEY_LIFETIME).
+    KeysWorn,
     /// The server did not answer the request.
     ServerSilent,
 }

@@ -47,6 +47,8 @@ pub(super) enum Timer {
     Losers(SessionHandle),
     /// A session that did not come about, or has ended, is forgotten.
     Expire(SessionHandle),
+    /// The keys of a session are worn out.
+    Worn(SessionHandle),
     /// An accepted stream has not named its session.
     FirstFrame(StreamId),
 }
@@ -98,6 +100,8 @@ pub(super) struct Core {
     pub(super) outbox: Outbox<PeerEvent<'static>>,
     pub(super) timers: Timers<Timer>,
     pub(super) interfaces: Vec<Interface>,
+    /// Whether they were told yet; there may be none at times.
+    pub(super) interfaces_told: bool,
     pub(super) ports: Vec<Port>,
     pub(super) streams: BTreeMap<StreamId, Stream>,
     pub(super) budget: Budget,
@@ -118,6 +122,7 @@ impl Core {
             outbox: Outbox::new(),
             timers: Timers::new(),
             interfaces: Vec::new(),
+            interfaces_told: false,
             ports: Vec::new(),
             streams: BTreeMap::new(),
             budget: Budget::default(),

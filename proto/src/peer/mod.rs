@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 pub use api::*;
 pub use snapshot::{BindingSnapshot, PathSnapshot, PeerSnapshot, SessionSnapshot};
 
-use crate::constants::MAX_SESSIONS;
+use crate::constants::{CONSENT, KEEPALIVE_RETRY, MAX_SESSIONS, MAX_UNANSWERED};
 use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{CommandError, Engine, Input, Interface, Output, SocketId, StreamId, StreamInput, Transport};
@@ -57,7 +57,9 @@ pub struct Peer {
 impl Peer {
     /// A peer that begins to register at once. `seed` decides every random choice.
     #[must_use]
-    pub fn new(config: PeerConfig, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(mut config: PeerConfig, seed: [u8; 32], now: Instant) -> Self {
+        // [R-KEEP-004] A path that does not answer is dead before consent to send on it is over.
+        config.keepalive = config.keepalive.min(CONSENT - KEEPALIVE_RETRY * u32::from(MAX_UNANSWERED));
         let id = public_key(&*config.x25519, &config.secret);
         let mut core = Core::new(config, id, seed, now);
         let leg = Leg::new(&mut core);
@@ -132,10 +134,11 @@ impl Peer {
         let handle = self.sessions.values().find(known).map(|session| session.handle);
         let handle = handle.ok_or(Discard::ChannelUnknown)?;
         let Packet::Sealed(sealed) = Packet::decode(packet)? else {
-            return Err(Discard::KindUnknown);
+            // [R-RELAY-008]
+            return Err(Discard::ChannelUnknown);
         };
         if self.by_index(sealed.index) != Some(handle) {
-            return Err(Discard::IndexUnknown);
+            return Err(Discard::ChannelUnknown);
         }
         let source = Source { link: Link::Relay, local: None, octets: packet.len() };
         self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
@@ -155,7 +158,10 @@ impl Peer {
 
     fn on_timer(&mut self, timer: Timer) {
         match timer {
-            Timer::Binding(slot) => self.leg.on_timer(&mut self.core, slot),
+            Timer::Binding(slot) => {
+                let news = self.leg.on_timer(&mut self.core, slot);
+                self.on_news(news);
+            }
             Timer::LegRequests => {
                 let news = self.leg.on_requests_due(&mut self.core);
                 self.on_news(news);
@@ -174,7 +180,8 @@ impl Peer {
             | Timer::Keepalive(handle)
             | Timer::Resend(handle)
             | Timer::Losers(handle)
-            | Timer::Expire(handle) => {
+            | Timer::Expire(handle)
+            | Timer::Worn(handle) => {
                 let (core, leg) = (&mut self.core, &mut self.leg);
                 let over = self.sessions.get_mut(&handle).is_some_and(|session| session.on_timer(core, leg, timer));
                 if over {
@@ -188,7 +195,7 @@ impl Peer {
         if self.core.interfaces == interfaces {
             return;
         }
-        let first = self.core.interfaces.is_empty();
+        let first = !::core::mem::replace(&mut self.core.interfaces_told, true);
         self.core.interfaces = interfaces.to_vec();
         if first {
             return;
@@ -197,7 +204,7 @@ impl Peer {
         let news = self.leg.on_moved(&mut self.core);
         self.on_news(news);
         for session in self.sessions.values_mut() {
-            session.on_moved(&mut self.core);
+            session.on_moved(&mut self.core, &mut self.leg);
         }
     }
 

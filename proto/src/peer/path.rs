@@ -159,3 +159,28 @@ impl Path {
 
 /// The most nonces that a path waits for.
 const MAX_NONCES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // [R-PUNCH-017]
+    #[test]
+    fn a_heard_path_takes_three_times_what_came_and_never_more_than_its_bound() {
+        let link = Link::Udp { socket: SocketId(0), remote: "192.0.2.1:1".parse().unwrap() };
+        let mut path = Path::new(PathId(0), link, PathKind::Public, Instant::ZERO);
+        assert!(!path.allows(0), "untried");
+        path.on_heard(Instant::ZERO, 100);
+        assert!(path.allows(300) && !path.allows(301));
+        path.sent = 200;
+        assert!(path.allows(100) && !path.allows(101));
+        path.on_heard(Instant::ZERO, 100_000);
+        assert!(path.allows(4_600) && !path.allows(4_601));
+        // [R-PUNCH-019]
+        assert!(!path.on_reply(&[1; 8], "192.0.2.9:9".parse().unwrap()));
+        assert_eq!(path.state(), PathState::Heard);
+        path.remember([1; 8], false);
+        assert!(path.on_reply(&[1; 8], "192.0.2.9:9".parse().unwrap()));
+        assert!(path.allows(100_000));
+    }
+}

@@ -4,6 +4,7 @@ use super::core::{Purpose, Timer};
 use super::path::Link;
 use super::session::Source;
 use super::{Discard, Endpoint, Packet, Peer, StreamId, StreamInput};
+use crate::wire::code::packet;
 
 impl Peer {
     pub(super) fn on_stream(&mut self, stream: StreamId, what: StreamInput<'_>) -> Result<(), Discard> {
@@ -86,7 +87,7 @@ impl Peer {
             };
             if let Err(discard) = self.on_frame(stream, purpose, remote, &frame) {
                 self.core.note(discard);
-                if breaks_stream(purpose, discard) {
+                if breaks_stream(purpose, &frame, discard) {
                     return self.break_stream(stream);
                 }
             }
@@ -178,14 +179,17 @@ impl Peer {
     }
 }
 
-/// Whether a frame that was discarded ends its stream: on the way to another peer the packet numbers have
-/// no gaps, and an accepted stream has one chance to name its session.
-const fn breaks_stream(purpose: Purpose, discard: Discard) -> bool {
+/// Whether a frame that was discarded ends its stream. What the server relays is another peer's, and says
+/// nothing of the stream that it came by.
+fn breaks_stream(purpose: Purpose, frame: &[u8], discard: Discard) -> bool {
+    let relayed = frame.first() == Some(&packet::RELAYED);
+    // [R-TCP-009] On a stream nothing is lost or reordered, so none of this heals.
+    let broken = matches!(discard, Discard::DecryptFailed | Discard::PathNumberRetired | Discard::StreamOutOfOrder);
+    let stranger = matches!(discard, Discard::HandshakeFailed | Discard::ProofWrong);
     match purpose {
+        // An accepted stream has one chance to name its session.
         Purpose::Unproved | Purpose::Dial(_) | Purpose::Alternate(_) => true,
-        Purpose::Path(..) => !matches!(discard, Discard::SessionUnknown | Discard::ChannelUnknown),
-        Purpose::Server(_) => {
-            matches!(discard, Discard::StreamOutOfOrder | Discard::DecryptFailed | Discard::KindUnknown)
-        }
+        Purpose::Path(..) => broken || stranger,
+        Purpose::Server(_) => broken && !relayed,
     }
 }

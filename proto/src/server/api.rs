@@ -11,7 +11,7 @@ use crate::key::PeerId;
 use crate::noise::X25519;
 
 /// How a server is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerConfig {
     /// The server's X25519 private key.
     pub secret: [u8; 32],
@@ -34,6 +34,22 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// The X25519 function.
     pub x25519: Arc<dyn X25519>,
+}
+
+impl core::fmt::Debug for ServerConfig {
+    /// Everything but the private key [R-SEC-004].
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("port", &self.port)
+            .field("alternate_port", &self.alternate_port)
+            .field("alternates", &self.alternates)
+            .field("ipv6", &self.ipv6)
+            .field("relay", &self.relay)
+            .field("shard", &self.shard)
+            .field("boot", &self.boot)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The bounds of a server's tables and rates, `spec/registries/limits.csv`.

@@ -31,7 +31,7 @@
 //! # What is not here
 //!
 //! A second address, and requests between engines: a peer that is not registered here is not registered.
-//! One `Server` is one process. Keys are not retired by age; a peer registers anew within their life.
+//! One `Server` is one process.
 
 mod admission;
 pub mod api;

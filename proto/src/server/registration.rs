@@ -8,7 +8,7 @@ use super::common::{Common, Timer};
 use super::link::{Link, Slot};
 use super::pending::Proved;
 use crate::association::Association;
-use crate::constants::{REFRESH, REGISTRATION_LIFETIME};
+use crate::constants::{KEY_LIFETIME, REFRESH, REGISTRATION_LIFETIME};
 use crate::discard::Discard;
 use crate::endpoint::Address;
 use crate::engine::{StreamId, Transport};
@@ -33,6 +33,8 @@ pub(super) struct Registration {
     answers: Answers,
     bindings: Vec<Binding>,
     probes: Vec<Probe>,
+    /// When its keys are worn out.
+    worn: Instant,
 }
 
 /// What the peer allows, as its last `Refresh` said.
@@ -91,6 +93,8 @@ impl Registration {
             answers: Answers::default(),
             bindings: Vec::new(),
             probes: Vec::new(),
+            // [R-SEC-005] So many packets would take 12 million a second.
+            worn: now + KEY_LIFETIME,
         };
         let binding = Binding { link: proved.link, lane: proved.lane, private: List::default(), expires: None };
         registration.bind(now, binding, common);
@@ -285,7 +289,7 @@ impl Registration {
     /// Drops the bindings that were not refreshed; `false` when none is left.
     pub(super) fn on_lifetime(&mut self, now: Instant, common: &mut Common) -> bool {
         // [R-REG-017]
-        self.bindings.retain(|binding| binding.expires.is_none_or(|at| at > now));
+        self.bindings.retain(|binding| binding.expires.is_none_or(|at| at > now) && self.worn > now);
         self.arm(common);
         !self.bindings.is_empty()
     }
@@ -459,7 +463,7 @@ impl Registration {
 
     /// Sets the timers to what is due next.
     fn arm(&self, common: &mut Common) {
-        let lifetime = self.bindings.iter().filter_map(|b| b.expires).min();
+        let lifetime = self.bindings.iter().filter_map(|b| b.expires).chain([self.worn]).min();
         let probes = self.probes.iter().map(Probe::due).min();
         for (timer, at) in [
             (Timer::Lifetime(self.index), lifetime),

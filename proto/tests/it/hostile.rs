@@ -189,3 +189,15 @@ fn no_private_endpoint_is_sent_in_clear_and_no_packet_is_too_long() {
         }
     }
 }
+
+// [R-SEC-004]
+#[test]
+fn a_configuration_that_is_printed_keeps_its_key() {
+    let mut config = peer_config(0xab, UDP);
+    config.server_key = None;
+    let mut server = crate::world::server_config();
+    server.secret = [0xab; 32];
+    for text in [format!("{config:?}"), format!("{server:?}")] {
+        assert!(!text.contains("171") && !text.contains("secret"), "{text}");
+    }
+}

@@ -13,7 +13,7 @@ const CODES: &str = include_str!("../../src/wire/code.rs");
 const DISCARDS: &str = include_str!("../../src/discard.rs");
 
 /// Rows that no constant of `proto` has: the number is spelled otherwise there, or no engine keeps it.
-const NOT_IN_PROTO: [&str; 5] = ["CHANNEL_BUFFER", "DIAL_JITTER", "KEY_LIFETIME", "KEY_PACKETS", "RESET_SPREAD"];
+const NOT_IN_PROTO: [&str; 4] = ["CHANNEL_BUFFER", "DIAL_JITTER", "KEY_PACKETS", "RESET_SPREAD"];
 
 fn registry(name: &str) -> Vec<Vec<String>> {
     let path = format!("{}/../spec/registries/{name}.csv", env!("CARGO_MANIFEST_DIR"));
@@ -311,6 +311,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("KEEPALIVE", ms(c::KEEPALIVE)),
         ("MAX_UNANSWERED", c::MAX_UNANSWERED.to_string()),
         ("KEEPALIVE_RETRY", ms(c::KEEPALIVE_RETRY)),
+        ("KEY_LIFETIME", ms(c::KEY_LIFETIME)),
         ("CONSENT", ms(c::CONSENT)),
         ("DIAL_RETRY_AFTER_RESET", ms(c::DIAL_RETRY_AFTER_RESET)),
         ("DIAL_RETRY", ms(c::DIAL_RETRY)),

@@ -9,8 +9,8 @@ use pinhole_proto::noise::{Dalek, public_key};
 use pinhole_proto::peer::{Accept, Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, RelayPolicy, SessionHandle};
 use pinhole_proto::server::{Limits, Server, ServerConfig};
 use pinhole_proto::{
-    Address, CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Interface, Output, PeerId, SocketId,
-    StreamId, StreamInput, Transport,
+    Address, CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Interface, NetError, Output, PeerId,
+    SocketId, StreamId, StreamInput, Transport,
 };
 
 pub(crate) const SERVER: usize = 0;
@@ -29,6 +29,7 @@ pub(crate) enum Kept {
     Received(StreamId, Vec<u8>),
     Written(StreamId, u32),
     Closed(StreamId),
+    Failed(StreamId, NetError),
 }
 
 impl Kept {
@@ -48,6 +49,7 @@ impl Kept {
             Self::Received(id, octets) => stream(id, StreamInput::Received(octets)),
             Self::Written(id, octets) => stream(id, StreamInput::Written(*octets)),
             Self::Closed(id) => stream(id, StreamInput::Closed(None)),
+            Self::Failed(id, error) => stream(id, StreamInput::Closed(Some(*error))),
         }
     }
 }
@@ -76,6 +78,12 @@ pub(crate) struct Host {
     pub(crate) inputs: Vec<(Instant, Kept)>,
     pub(crate) discards: Vec<Discard>,
     pub(crate) sent: Vec<(Instant, Endpoint, Vec<u8>)>,
+    pub(crate) dials: Vec<(Instant, Endpoint)>,
+    /// The latest dial.
+    pub(crate) dial: Option<StreamId>,
+    /// What was written to streams, one frame each.
+    pub(crate) written: Vec<(Instant, StreamId, Vec<u8>)>,
+    pub(crate) closed: Vec<(Instant, StreamId)>,
 }
 
 pub(crate) struct World {
@@ -88,6 +96,8 @@ pub(crate) struct World {
     pub(crate) loss: u64,
     dice: u64,
     pub(crate) udp_works: bool,
+    /// Peers reach each other and not only the server.
+    pub(crate) direct: bool,
 }
 
 pub(crate) fn peer_config(secret: u8, transports: (bool, bool)) -> PeerConfig {
@@ -140,6 +150,10 @@ impl World {
             inputs: Vec::new(),
             discards: Vec::new(),
             sent: Vec::new(),
+            dials: Vec::new(),
+            dial: None,
+            written: Vec::new(),
+            closed: Vec::new(),
         };
         let now = Instant::from_micros(1_000_000);
         let hosts = vec![
@@ -156,6 +170,7 @@ impl World {
             loss: 0,
             dice: u64::from(seed),
             udp_works: true,
+            direct: true,
         };
         for host in 0..world.hosts.len() {
             let interface = Interface { address: world.hosts[host].address, prefix: 24 };
@@ -323,7 +338,7 @@ impl World {
                 let Some(&(_, port)) = self.hosts[host].sockets.get(&socket) else { return };
                 self.hosts[host].sent.push((now, remote, payload.clone()));
                 let source = Endpoint::new(self.hosts[host].address, port);
-                let lost = self.lost() || !self.udp_works;
+                let lost = self.lost() || !self.udp_works || !self.reaches(host, remote);
                 if let Some((to, socket)) = self.listener(remote, Transport::Udp)
                     && !lost
                 {
@@ -331,13 +346,15 @@ impl World {
                 }
             }
             Order::Dial(stream, from, remote) => {
+                self.hosts[host].dials.push((now, remote));
+                self.hosts[host].dial = Some(stream);
                 let port = self.hosts[host].sockets[&from].1;
                 let local = Endpoint::new(self.hosts[host].address, port);
                 let both = |world: &Self, a: usize, b: usize| {
                     world.hosts[a].streams.values().any(|&(peer, _)| peer == b) && a != SERVER && b != SERVER
                 };
                 match self.listener(remote, Transport::Tcp) {
-                    Some((to, socket)) if !both(self, host, to) => {
+                    Some((to, socket)) if !both(self, host, to) && self.reaches(host, remote) => {
                         let accepted = StreamId(self.hosts[to].next_accepted);
                         self.hosts[to].next_accepted += 2;
                         self.hosts[host].streams.insert(stream, (to, accepted));
@@ -350,12 +367,14 @@ impl World {
             }
             Order::Write(stream, octets) => {
                 let length = octets.len() as u32;
+                self.hosts[host].written.push((now, stream, octets.clone()));
                 if let Some(&(to, other)) = self.hosts[host].streams.get(&stream) {
                     self.push(delay, to, Kept::Received(other, octets));
                     self.push(delay * 2, host, Kept::Written(stream, length));
                 }
             }
             Order::Close(stream) => {
+                self.hosts[host].closed.push((now, stream));
                 if let Some((to, other)) = self.hosts[host].streams.remove(&stream) {
                     self.push(delay, to, Kept::Closed(other));
                     self.hosts[to].streams.remove(&other);
@@ -376,6 +395,10 @@ impl World {
                 }
             }
         }
+    }
+
+    fn reaches(&self, host: usize, remote: Endpoint) -> bool {
+        self.direct || host == SERVER || remote.address() == self.hosts[SERVER].address
     }
 
     fn listener(&self, remote: Endpoint, transport: Transport) -> Option<(usize, SocketId)> {

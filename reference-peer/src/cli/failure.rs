@@ -51,6 +51,7 @@ impl Failure {
             CloseReason::NoPath(_) => (Exit::NoPath, "no path to the peer was found"),
             CloseReason::Lost => (Exit::Other, "every path went silent"),
             CloseReason::Superseded => (Exit::Other, "a second session with the same peer took this one's place"),
+            CloseReason::KeysWorn => (Exit::Other, "the session's keys had their time"),
             CloseReason::ServerSilent => (Exit::ServerUnreachable, "the server did not answer the request"),
         };
         let code = close_code(&reason);

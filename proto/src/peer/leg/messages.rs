@@ -9,6 +9,7 @@ use crate::discard::Discard;
 use crate::engine::Transport;
 use crate::peer::api::PeerEvent;
 use crate::peer::core::{Core, Timer};
+use crate::replay::Arrival;
 use crate::request::Seen;
 use crate::time::Duration;
 use crate::wire::control::{Acknowledge, PathCheck, PathReply, Refreshed};
@@ -28,8 +29,12 @@ impl Leg {
             return Err(Discard::IndexUnknown);
         };
         let plaintext = registration.association.open(sealed, arrival)?;
-        let messages = decode_all(&plaintext)?;
-        registration.association.enter(sealed, arrival);
+        let messages = decode_all(&plaintext);
+        // [R-SEC-040] A stream counts whatever opened.
+        if messages.is_ok() || arrival == Arrival::Stream {
+            registration.association.enter(sealed, arrival);
+        }
+        let messages = messages?;
         let mut news = Vec::new();
         for message in messages {
             match message {
@@ -119,8 +124,7 @@ impl Leg {
     }
 
     fn on_refreshed(&mut self, core: &mut Core, slot: Slot, refreshed: Refreshed, news: &mut Vec<News>) {
-        // [R-REG-019]
-        let interval = Duration::from_secs(u64::from(refreshed.interval)).clamp(MIN_REFRESH, MAX_REFRESH);
+        let interval = interval(refreshed.interval);
         let binding = &mut self.bindings[slot];
         let first = !binding.is_online();
         let changed = binding.public != Some(refreshed.observed);
@@ -142,5 +146,25 @@ impl Leg {
         if first {
             news.push(News::Online);
         }
+    }
+}
+
+/// The interval that a server asked for, in seconds, within its bounds.
+fn interval(asked: u16) -> Duration {
+    // [R-REG-019]
+    Duration::from_secs(u64::from(asked)).clamp(MIN_REFRESH, MAX_REFRESH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // [R-REG-019]
+    #[test]
+    fn an_interval_out_of_bounds_is_the_nearer_bound() {
+        assert_eq!(
+            [0, 14, 15, 40, 60, 61, u16::MAX].map(|asked| interval(asked).as_secs()),
+            [15, 15, 15, 40, 60, 60, 60]
+        );
     }
 }

@@ -20,7 +20,7 @@ use crate::peer::api::{OfflineReason, PeerEvent, ServerRefusal, SessionHandle};
 use crate::peer::core::{Core, Timer};
 use crate::replay::Arrival;
 use crate::request::{Answers, Due, Requests};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::code::{Mapping, Refusal, Transports};
 use crate::wire::control::{Answered, Introduce, Introduced, Rejected, RelayOpened, Unregister};
 use crate::wire::discover::{ReplyFrom, TransactionId};
@@ -55,6 +55,8 @@ struct Registration {
     /// This side's index.
     index: Index,
     token: Token,
+    /// When it has to be made anew, before its keys are worn out.
+    renew: Instant,
 }
 
 /// What belongs to a request to the server.
@@ -219,9 +221,12 @@ impl Leg {
 
     // --- time ---
 
-    pub(super) fn on_timer(&mut self, core: &mut Core, slot: Slot) {
+    pub(super) fn on_timer(&mut self, core: &mut Core, slot: Slot) -> Vec<News> {
         if self.ended || self.refusal.is_some() {
-            return;
+            return Vec::new();
+        }
+        if self.registration.as_ref().is_some_and(|registration| registration.renew <= core.now) {
+            return self.restart(core, OfflineReason::KeysWorn, Duration::ZERO);
         }
         match &self.bindings[slot].stage {
             Stage::Down | Stage::Discovered { .. } => self.start(core, slot),
@@ -248,6 +253,7 @@ impl Leg {
             Stage::Joining => {}
             Stage::Online => self.refresh(core, slot, false),
         }
+        Vec::new()
     }
 
     pub(super) fn on_requests_due(&mut self, core: &mut Core) -> Vec<News> {

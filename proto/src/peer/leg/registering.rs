@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::binding::{Behaviour, Stage};
 use super::{Leg, News, Registration, Slot, Tag, arrival, discover, jitter, offered_with_grease};
 use crate::association::Association;
-use crate::constants::{MAX_REGISTER_RETRY, REGISTER_RETRY, VERSION};
+use crate::constants::{KEY_LIFETIME, MAX_REGISTER_RETRY, REGISTER_RETRY, REGISTRATION_LIFETIME, VERSION};
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::{StreamId, Transport};
@@ -105,7 +105,9 @@ impl Leg {
             return Err(Discard::IndexUnknown);
         }
         let association = Association::new(keys, welcome.index);
-        let mut registration = Registration { association, index, token: welcome.token };
+        // [R-SEC-005]
+        let renew = core.now + (KEY_LIFETIME - REGISTRATION_LIFETIME);
+        let mut registration = Registration { association, index, token: welcome.token, renew };
         let streamed = self.bindings[slot].transport == Transport::Tcp;
         let arrival = arrival(streamed);
         let plaintext = registration.association.open(&sealed, arrival)?;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Session, Stage};
 use crate::association::Association;
-use crate::constants::{MAX_MESSAGE_2_TRIES, VERSION};
+use crate::constants::{KEY_LIFETIME, MAX_MESSAGE_2_TRIES, VERSION};
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::Transport;
@@ -122,6 +122,7 @@ impl Session {
         let (message_2, keys) = received.respond(&body(&acceptance)).map_err(|_| Refusal::REFUSED)?;
         self.role = Role::Responder { hash: hash(&[&introduce.message_1]), message_2: message_2.clone() };
         self.association = Some(Association::new(keys, offer.index));
+        core.timers.set(Timer::Worn(self.handle), core.now + KEY_LIFETIME);
         self.remote_mapping = offer.mapping;
         self.transport = Some(transport);
         self.slot = Some(slot);
@@ -187,6 +188,7 @@ impl Session {
         let Verified { mut association, acceptance } = verified;
         self.relay_lane = Some(association.lane());
         self.association = Some(association);
+        core.timers.set(Timer::Worn(self.handle), core.now + KEY_LIFETIME);
         self.remote_mapping = acceptance.mapping;
         self.stage = Stage::Established;
         core.timers.clear(Timer::Expire(self.handle));

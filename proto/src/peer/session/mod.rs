@@ -1,13 +1,15 @@
 //! A session with one other peer (`spec/sessions.md`).
 //!
 //! The handshake belongs to the session, not to a path: it completes once, on whichever way is first.
-//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `paths.rs` what arrives and goes out on
-//! which path, `data.rs` what the application says.
+//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `receive.rs` what arrives, `paths.rs` what
+//! goes out on which path, `keep.rs` and `relay.rs` what keeps a way open, `data.rs` what the application says.
 
 mod attempt;
 mod data;
 mod handshake;
+mod keep;
 mod paths;
+mod receive;
 mod relay;
 
 use alloc::vec::Vec;
@@ -33,7 +35,7 @@ use crate::wire::sealed::{ChannelId, Index};
 
 pub(super) use attempt::Attempt;
 pub(super) use handshake::Role;
-pub(super) use paths::Source;
+pub(super) use receive::Source;
 use relay::RelayWatch;
 
 /// A session with one other peer.
@@ -301,6 +303,11 @@ impl Session {
             Timer::Resend(_) => self.on_resend_due(core, leg),
             Timer::Losers(_) => self.close_losers(core),
             Timer::Expire(_) => return self.on_expired(core),
+            Timer::Worn(_) => {
+                // [R-SEC-005]
+                self.end(core, CloseReason::KeysWorn);
+                return true;
+            }
             Timer::Binding(_)
             | Timer::LegRequests
             | Timer::Behaviour(_)
@@ -388,7 +395,7 @@ fn relay_info(transport: Option<Transport>) -> PathInfo {
 const UNSPECIFIED: Endpoint = Endpoint::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// Every timer that a session may have set.
-const TIMERS: [fn(SessionHandle) -> Timer; 9] = [
+const TIMERS: [fn(SessionHandle) -> Timer; 10] = [
     Timer::SessionRequests,
     Timer::Punch,
     Timer::Dial,
@@ -398,6 +405,7 @@ const TIMERS: [fn(SessionHandle) -> Timer; 9] = [
     Timer::Resend,
     Timer::Losers,
     Timer::Expire,
+    Timer::Worn,
 ];
 
 /// How long a session waits for the server, which may be unreachable at first.

@@ -228,3 +228,15 @@ fn round_trips_are_told_from_both_points_of_view() {
     let (_, introduce) = introduce_of(&b.hear(&mut world));
     assert_eq!((introduce.own_round_trip, introduce.other_round_trip), (90_000, 40_000));
 }
+
+// [R-INTRO-007]
+#[test]
+fn a_private_endpoint_that_can_be_no_candidate_is_told_to_nobody() {
+    let mut world = World::new();
+    let mut a = Client::registered(&mut world, 1, "198.51.100.7:7000");
+    let mut b = Client::registered(&mut world, 2, "198.51.100.7:8000");
+    let private = ["10.0.0.9:0", "127.0.0.1:4000", "224.0.0.1:4000", "10.0.0.9:4000"].map(endpoint);
+    agree(&mut world, &mut b, |terms| terms.private = List::from_first(private));
+    let introduced = a.introduced(&mut world, b.id, SESSION);
+    assert_eq!(introduced.candidates[..], [endpoint("198.51.100.7:8000"), endpoint("10.0.0.9:4000")]);
+}

@@ -517,3 +517,45 @@ fn a_peer_may_offer_what_nobody_knows_and_nobody_may_change_what_was_said() {
     assert!(world.server.snapshot().pending.is_empty());
     assert_eq!(world.server.snapshot().registrations.len(), 1);
 }
+
+// [R-WIRE-015] [R-WIRE-014] [R-REG-022]
+#[test]
+fn what_only_a_peer_receives_is_no_packet_for_a_server() {
+    let mut world = World::new();
+    let message_2 = &[1; 48][..];
+    let packets = [
+        Packet::Registered(crate::wire::Registered { index: Index([0; 4]), message_2, sealed: &[0; 40] }).encode(),
+        Packet::Punch(crate::wire::Punch { session: [0; 8], nonce: [0; 8], proof: [0; 16] }).encode(),
+        Packet::PunchReply(crate::wire::PunchReply { session: [0; 8], message_2, sealed: &[0; 40] }).encode(),
+        Packet::Reset(crate::wire::Reset { index: Index([0; 4]), token: [0; 16] }).encode(),
+    ];
+    for packet in packets {
+        assert_eq!(world.datagram(endpoint(A), &packet), Err(Discard::WrongRole));
+    }
+    world.datagram(endpoint(A), &discover(0)).unwrap();
+    let answer = only(world.to(endpoint(A)));
+    assert_eq!(world.datagram(endpoint(A), &answer), Err(Discard::WrongRole));
+    assert!(world.sent.is_empty());
+}
+
+// [R-WIRE-045] [R-WIRE-046]
+#[test]
+fn one_bad_message_discards_its_packet_and_one_that_is_out_of_place_only_itself() {
+    let mut world = World::new();
+    let mut a = Client::registered(&mut world, 1, A);
+    let mut plaintext = vec![];
+    a.request(Request::Refresh(a.refresh.clone())).encode(&mut plaintext);
+    let good = plaintext.len();
+    plaintext.extend([0x7f, 0, 4, 0, 0, 0, 0]);
+    let before = world.state();
+    let packet = a.association.as_mut().unwrap().seal_plaintext(None, &plaintext);
+    assert_eq!(a.send(&mut world, &packet), Err(Discard::MessageUnexpected));
+    assert_eq!(world.state(), before);
+    assert!(world.sent.is_empty());
+    plaintext.truncate(good);
+    Message::Datagram(b"not for a server").encode(&mut plaintext);
+    let packet = a.association.as_mut().unwrap().seal_plaintext(None, &plaintext);
+    a.send(&mut world, &packet).unwrap();
+    assert!(matches!(a.hear(&mut world)[..], [Heard::Answer(_, Reply::Refreshed(_))]));
+    assert_eq!(world.discarded(Discard::MessageUnexpected), 2);
+}

@@ -228,3 +228,38 @@ fn control_messages_that_a_stream_does_not_take_end_it() {
     assert!(world.sent.contains(&Sent::Close(StreamId(1), true)));
     assert!(world.server.snapshot().registrations.is_empty());
 }
+
+// [R-RELAY-014]
+#[test]
+fn no_channel_is_opened_for_who_does_not_want_one_or_where_none_are() {
+    for (relays, wants) in [(true, true), (false, true), (true, false)] {
+        let mut world = World::configured(ServerConfig { relay: relays, ..config(Limits::default()) });
+        let mut a = Client::udp(1, A);
+        a.refresh.relay = wants;
+        a.register(&mut world);
+        let b = Client::registered(&mut world, 2, B);
+        let ask = RelayOpen { session: SESSION, peer: b.id, transport: Transports::UDP };
+        a.ask(&mut world, Request::RelayOpen(ask)).unwrap();
+        match &a.hear(&mut world)[..] {
+            [Heard::Answer(_, Reply::RelayOpened(_))] => assert!(relays && wants),
+            [Heard::Answer(_, Reply::Refuse(refuse))] => {
+                assert_eq!(refuse.code, crate::wire::code::Refusal::RELAY_REFUSED);
+                assert!(!(relays && wants));
+            }
+            heard => panic!("{heard:?}"),
+        }
+    }
+}
+
+// [R-RELAY-010]
+#[test]
+fn a_datagram_is_handed_on_at_once_and_none_is_kept() {
+    let mut world = World::new();
+    let mut a = Client::registered(&mut world, 1, A);
+    let mut b = Client::registered(&mut world, 2, B);
+    let (at_a, _) = channel(&mut world, &mut a, &mut b);
+    for number in 0..200 {
+        a.send(&mut world, &relayed(at_a, &[number; 1_000])).unwrap();
+        assert_eq!(b.received(&mut world).len(), 1);
+    }
+}

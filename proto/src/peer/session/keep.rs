@@ -1,0 +1,170 @@
+//! Checks: of heard paths until they are proved, of the selected one while it lives, and what follows when
+//! it died (`spec/keepalive.md`).
+
+use alloc::vec::Vec;
+
+use super::{PathState, PeerEvent, Selection, Session, Stage, UNSPECIFIED};
+use crate::constants::{CONSENT, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
+use crate::peer::core::{Core, Timer};
+use crate::peer::leg::Leg;
+use crate::peer::path::{Link, Path, PathId};
+use crate::time::Duration;
+use crate::wire::control::{PathCheck, Select};
+use crate::wire::message::{Message, Request};
+
+impl Session {
+    pub(super) fn count_check(&mut self, core: &mut Core, at: usize) {
+        let path = &mut self.paths[at];
+        path.check_at = core.now + CHECK_RETRY * (1 << path.checks.min(6));
+        path.checks = path.checks.saturating_add(1);
+        core.timers.set_earlier(Timer::Check(self.handle), path.check_at);
+    }
+
+    /// Checks heard paths again, and the size of proved ones.
+    pub(super) fn on_check_due(&mut self, core: &mut Core) {
+        core.timers.clear(Timer::Check(self.handle));
+        if self.stage != Stage::Established {
+            return;
+        }
+        for at in 0..self.paths.len() {
+            let path = &self.paths[at];
+            let sizing =
+                path.state() == PathState::Proved && !path.full_size && self.is_initiator() && self.is_better(at);
+            if !(sizing || path.state() == PathState::Heard) || path.checks >= MAX_CHECKS {
+                continue;
+            }
+            if path.check_at > core.now {
+                core.timers.set_earlier(Timer::Check(self.handle), path.check_at);
+                continue;
+            }
+            let check = self.check(core, at, sizing);
+            if sizing {
+                let mut plaintext = Vec::new();
+                // [R-PUNCH-025]
+                check.encode_padded(MAX_PEER_PACKET - SEAL_OVERHEAD, &mut plaintext);
+                self.send_plaintext(core, at, &plaintext);
+            } else {
+                self.send_on(core, at, &[check]);
+            }
+            self.count_check(core, at);
+        }
+    }
+
+    /// Keeps the selected path alive and notices when it died.
+    pub(super) fn on_keepalive_due(&mut self, core: &mut Core, leg: &mut Leg) {
+        if self.stage != Stage::Established {
+            return;
+        }
+        let selected = match self.selected {
+            Selection::Path(selected) => selected,
+            Selection::Relay => return self.keep_relay(core, leg),
+            Selection::Nothing => return,
+        };
+        // A path that was proved and not selected is not kept: its consent ends by itself.
+        let now = core.now;
+        self.paths.retain(|path| {
+            path.id == selected || !matches!(path.link, Link::Udp { .. }) || now - path.last_received < CONSENT
+        });
+        let Some(at) = self.position(Some(selected)) else {
+            return;
+        };
+        let path = &mut self.paths[at];
+        // [R-KEEP-001] [R-KEEP-002]
+        let used = path.last_received.min(path.last_sent) + core.config.keepalive;
+        if path.unanswered == 0 && used > now {
+            return core.timers.set(Timer::Keepalive(self.handle), used);
+        }
+        // [R-KEEP-003]
+        if path.unanswered >= MAX_UNANSWERED {
+            return self.lose(core, leg, at);
+        }
+        path.unanswered += 1;
+        let check = self.check(core, at, false);
+        self.send_on(core, at, &[check]);
+        core.timers.set(Timer::Keepalive(self.handle), now + KEEPALIVE_RETRY);
+    }
+
+    /// Keeps the relay channel, which the server forgets when nobody uses it, and notices when the other
+    /// side does not answer through it.
+    fn keep_relay(&mut self, core: &mut Core, leg: &mut Leg) {
+        // [R-KEEP-006]
+        let due = self.relay.last_received + core.config.keepalive * 2;
+        if self.relay.unanswered == 0 && due > core.now {
+            return core.timers.set(Timer::Keepalive(self.handle), due);
+        }
+        if self.relay.unanswered >= MAX_UNANSWERED {
+            return self.lose_relay(core, leg);
+        }
+        let nonce = core.visible.octets();
+        self.relay.on_asked(nonce);
+        let check = PathCheck { nonce, observed: UNSPECIFIED };
+        let message = Message::Request(self.requests.reserve(), Request::PathCheck(check));
+        self.send_relay(core, leg, &[message]);
+        core.timers.set(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
+    }
+
+    /// The local addresses changed: show the other side where this one is.
+    pub(in crate::peer) fn on_moved(&mut self, core: &mut Core, leg: &mut Leg) {
+        if self.stage != Stage::Established {
+            return;
+        }
+        for at in 0..self.paths.len() {
+            if self.paths[at].state() == PathState::Proved && matches!(self.paths[at].link, Link::Udp { .. }) {
+                self.paths[at].local = None;
+                // What is sent here counts as a keepalive: what it meets is not known to be alive.
+                self.paths[at].unanswered = 1;
+                let check = self.check(core, at, false);
+                self.send_on(core, at, &[check]);
+            }
+        }
+        if let Selection::Path(id) = self.selected
+            && self.is_initiator()
+            && self.paths.iter().any(|path| path.id == id && matches!(path.link, Link::Udp { .. }))
+        {
+            // To the other side it is another path, which it uses once it is told to [R-PUNCH-023].
+            self.request(core, leg, Some(id), Request::Select(Select {}));
+        }
+        core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
+    }
+
+    /// A stream that is a path ended.
+    pub(in crate::peer) fn on_stream_closed(&mut self, core: &mut Core, leg: &mut Leg, path: PathId) {
+        if let Some(at) = self.position(Some(path)) {
+            self.lose(core, leg, at);
+        }
+    }
+
+    /// A path is gone: back to the relay, and punch again.
+    fn lose(&mut self, core: &mut Core, leg: &mut Leg, at: usize) {
+        let path = self.paths.remove(at);
+        if let Link::Stream { stream, .. } = path.link {
+            core.close(stream, true);
+        }
+        if self.stage != Stage::Established || path.state() == PathState::Untried {
+            return;
+        }
+        core.event(PeerEvent::PathLost { session: self.handle, path: self.info(&path) });
+        if self.selected != Selection::Path(path.id) {
+            return;
+        }
+        self.selected = Selection::Nothing;
+        // [R-KEEP-004]
+        let consents = |path: &Path| path.state() == PathState::Proved && core.now - path.last_received < CONSENT;
+        let best = self.paths.iter().position(consents);
+        if let Some(best) = best {
+            let id = self.paths[best].id;
+            self.select(core, leg, Selection::Path(id));
+        } else if self.channel.is_some() {
+            self.select(core, leg, Selection::Relay);
+            self.propose(core, leg);
+        } else {
+            self.on_nothing_left(core);
+            self.open_relay(core, leg);
+        }
+    }
+}
+
+/// The first wait for the answer to a check of a path that is not selected.
+const CHECK_RETRY: Duration = Duration::from_millis(150);
+/// The most such checks of a path.
+const MAX_CHECKS: u8 = 7;
