@@ -16,7 +16,7 @@ use pinhole_proto::wire::register::{Welcome, prologue};
 use pinhole_proto::wire::sealed::seal_packet;
 use pinhole_proto::wire::{Index, List, Nonce, Packet, Punch, PunchReply, Registered, SessionId, Versions};
 
-use crate::compose::{self};
+use crate::compose;
 use crate::curve::{curve, public};
 
 use super::{CHANNEL, OWN, PUBLIC, SERVER, SERVERS, TOKEN, Via, WELCOME, World, endpoint, endpoints};
