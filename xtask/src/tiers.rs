@@ -100,6 +100,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
 }
 
 fn fuzz(stages: &mut Stages, missing: &[&str], seconds: u32) {
+    stages.cargo("fuzz seeds and regressions", &["test", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
     let script = root().join("fuzz/run.sh");
     if missing.contains(&"nightly toolchain") || missing.contains(&"cargo-fuzz") {
         stages.skip("fuzz targets", "cargo-fuzz or the nightly toolchain is not installed");
