@@ -8,10 +8,16 @@
 //! (RFC 5382, REQ-4), fragments, IPv6.
 
 mod behaviour;
+mod field;
+mod fields;
+mod habits;
+mod presets;
 mod receipt;
 mod table;
 
-pub use behaviour::{Behaviour, Dependence, FreshPort, Hairpin, OnReset, PermissionScope, TimerScope, Unsolicited};
+pub use behaviour::Behaviour;
+pub use field::{Field, FieldError, MAX_SPAN, Senseless, Value, Values};
+pub use habits::{Dependence, FreshPort, Hairpin, OnReset, PermissionScope, Refresh, TimerScope, Unsolicited};
 pub use receipt::{
     Decision, Direction, DropRule, FilterReceipt, MappingReceipt, MappingRule, PortRule, Receipt, RemoteKey, RowId,
 };

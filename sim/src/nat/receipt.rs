@@ -2,7 +2,7 @@
 
 use pinhole_proto::{Address, Endpoint};
 
-use super::behaviour::Dependence;
+use super::habits::Dependence;
 
 /// What a NAT did with one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

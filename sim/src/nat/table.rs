@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use pinhole_proto::{Address, Duration, Endpoint, Instant, Transport};
 
-use super::behaviour::{Behaviour, Dependence, FreshPort, OnReset, PermissionScope, TimerScope};
+use super::behaviour::Behaviour;
+use super::habits::{Dependence, FreshPort, OnReset, PermissionScope, Refresh, TimerScope};
 use super::receipt::{FilterReceipt, MappingReceipt, MappingRule, PortRule, RemoteKey, RowId};
 use crate::packet::{Flags, Packet};
 use crate::rng::Rng;
@@ -129,8 +130,10 @@ impl Table {
         if packet.flags().is_some_and(Flags::opens) && session.is_over() {
             *session = Session::new(now);
         }
-        session.used = now;
-        row.used = now;
+        if behaviour.refresh != Refresh::Inbound || session.since == now {
+            session.used = now;
+            row.used = now;
+        }
         self.on_passed(behaviour, id, packet.destination, packet, 0);
     }
 
@@ -139,7 +142,7 @@ impl Table {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
-        if behaviour.refresh_inbound {
+        if behaviour.refresh != Refresh::Outbound {
             row.used = now;
             if let Some(session) = row.sessions.get_mut(&packet.source) {
                 session.used = now;
@@ -252,8 +255,8 @@ impl Table {
         let following = |port: u16| if port >= high { low } else { port + 1 };
         let slot = usize::from(transport == Transport::Tcp);
         match behaviour.fresh_port {
-            FreshPort::Sequential { first } => {
-                let mut port = self.next_port[slot].unwrap_or(first);
+            FreshPort::Sequential => {
+                let mut port = self.next_port[slot].unwrap_or(behaviour.first_port).clamp(low, high.max(low));
                 for skipped in 0..size {
                     let external = free(port);
                     port = following(port);

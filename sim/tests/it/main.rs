@@ -5,5 +5,6 @@ mod faults;
 mod filtering;
 mod nat;
 mod pairs;
+mod profile;
 mod tcp;
 mod toy;

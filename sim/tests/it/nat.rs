@@ -1,7 +1,9 @@
 //! Ports, timers and habits of NATs.
 
 use pinhole_proto::{Duration, Endpoint, Instant};
-use pinhole_sim::nat::{Decision, DropRule, FreshPort, MappingRule, OnReset, PortRule, Receipt, Side, TimerScope};
+use pinhole_sim::nat::{
+    Decision, DropRule, FreshPort, MappingRule, OnReset, PortRule, Receipt, Refresh, Side, TimerScope,
+};
 use pinhole_sim::packet::Flags;
 use pinhole_sim::{Behaviour, Nat, Packet, Rng};
 
@@ -90,13 +92,13 @@ fn an_idle_mapping_lives_exactly_as_long_as_its_timeout() {
 
 #[test]
 fn packets_from_outside_keep_a_mapping_only_where_the_nat_says_so() {
-    for inbound in [false, true] {
+    for refresh in Refresh::ALL {
         let mut behaviour = Behaviour::port_restricted();
-        behaviour.refresh_inbound = inbound;
+        behaviour.refresh = refresh;
         let mut nat = nat(behaviour);
         let external = out(&mut nat, 0, A, S).1.unwrap();
         assert!(passes(back(&mut nat, 200, S, external)));
-        assert_eq!(passes(back(&mut nat, 400, S, external)), inbound);
+        assert_eq!(passes(back(&mut nat, 400, S, external)), refresh != Refresh::Outbound);
     }
 }
 
