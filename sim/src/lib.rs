@@ -55,6 +55,7 @@ extern crate alloc;
 
 mod kernel;
 mod link;
+mod memo;
 pub mod nat;
 mod node;
 pub mod packet;
@@ -66,6 +67,7 @@ pub mod worlds;
 
 pub use kernel::{CrossingSyn, HostOptions};
 pub use link::{Line, Way};
+pub use memo::Memo;
 pub use nat::{Behaviour, Dependence, Hairpin, Nat, Receipt};
 pub use node::{EngineNode, Node, Order};
 pub use packet::Packet;

@@ -23,17 +23,17 @@
 
 mod said;
 
-use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use pinhole_proto::noise::{Dalek, X25519, public_key};
+use pinhole_proto::noise::public_key;
 use pinhole_proto::peer::{
     Accept, PathInfo, PathKind, Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, RelayPolicy, SessionHandle,
 };
 use pinhole_proto::server::{Limits, Server, ServerConfig, ServerEvent};
 use pinhole_proto::{CommandError, Duration, Endpoint, Engine as _, Instant, PeerId, ServerKey, Transport};
 
+use crate::memo::Memo;
 use crate::node::{EngineNode, Node};
 use crate::topology::{self, Plan, Topology};
 use crate::world::{HostId, World};
@@ -162,7 +162,7 @@ pub fn server_config() -> ServerConfig {
         shard: 0,
         boot: 0,
         limits: Limits::default(),
-        x25519: x25519(),
+        x25519: Memo::shared(),
     }
 }
 
@@ -181,7 +181,7 @@ pub fn peer_config(secret: [u8; 32], server: ServerKey) -> PeerConfig {
         probe_private: false,
         refresh: Duration::from_secs(25),
         keepalive: Duration::from_secs(15),
-        x25519: x25519(),
+        x25519: Memo::shared(),
     }
 }
 
@@ -207,10 +207,6 @@ pub fn start_server(world: &mut World, host: HostId) -> ServerKey {
 #[must_use]
 pub fn peer_node(peer: Peer) -> impl Node {
     EngineNode::new(peer, |event: PeerEvent<'_>| Some(PeerSaid::from(event)))
-}
-
-fn x25519() -> Arc<dyn X25519> {
-    Arc::new(Dalek)
 }
 
 const SECRETS: [[u8; 32]; 3] = [[0xa1; 32], [0xb2; 32], [0xc3; 32]];
