@@ -74,4 +74,4 @@ pub use packet::Packet;
 pub use rng::{Chance, Rng};
 pub use topology::Topology;
 pub use trace::Trace;
-pub use world::{HostId, NatId, NatPlan, Place, RealmId, World};
+pub use world::{HostId, JourneyId, NatId, NatPlan, Place, RealmId, World};

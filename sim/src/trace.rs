@@ -10,7 +10,7 @@ use pinhole_proto::{Address, Discard, Duration, Endpoint, Instant};
 
 use crate::nat::{Decision, Receipt};
 use crate::packet::{Body, Packet};
-use crate::world::{HostId, Place, RealmId};
+use crate::world::{HostId, JourneyId, Place, RealmId};
 
 /// Everything that happened in a world, in order.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Trace {
 pub struct Record {
     /// When.
     pub at: Instant,
+    /// The packet's name, the same on both sides of every NAT.
+    pub journey: JourneyId,
     /// In which network.
     pub realm: RealmId,
     /// Who sent it into that network.

@@ -39,6 +39,11 @@ pub struct HostId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NatId(pub u32);
 
+/// A packet's way from the machine that made it to where it ends, through every NAT; its copies share it.
+/// Numbered from 0 in the order in which packets are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JourneyId(pub u64);
+
 /// A machine: where packets start, turn and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
@@ -55,6 +60,7 @@ pub struct World {
     sequence: u64,
     queue: BTreeMap<(Instant, u64), Event>,
     arrivals: u64,
+    journeys: u64,
     rng: Rng,
     realms: Vec<Realm>,
     hosts: Vec<Host>,
@@ -103,6 +109,7 @@ struct Access {
 #[derive(Clone, Debug)]
 enum Event {
     Arrive {
+        journey: JourneyId,
         realm: RealmId,
         from: Place,
         to: Place,
@@ -125,6 +132,7 @@ impl World {
             sequence: 0,
             queue: BTreeMap::new(),
             arrivals: 0,
+            journeys: 0,
             rng: Rng::new(seed),
             realms: alloc::vec![Realm { network: None, gateway: None, occupants: BTreeMap::new(), hops: 4 }],
             hosts: Vec::new(),
@@ -202,7 +210,7 @@ impl World {
         let ((at, _), event) = entry.remove_entry();
         self.now = at;
         match event {
-            Event::Arrive { realm, from, to, packet } => self.on_arrival(realm, from, to, packet),
+            Event::Arrive { journey, realm, from, to, packet } => self.on_arrival(journey, realm, from, to, packet),
             Event::Wake(host) => self.on_wake(host),
             Event::Kernel(host) => self.on_kernel(host),
         }
@@ -264,7 +272,8 @@ impl World {
         loop {
             while let Some(packet) = self.host_mut(id).kernel.next_packet() {
                 let realm = self.host_mut(id).realm;
-                self.send(Place::Host(id), realm, packet);
+                let journey = self.next_journey();
+                self.send(journey, Place::Host(id), realm, packet);
             }
             let Some(notice) = self.host_mut(id).kernel.next_notice() else {
                 break;
@@ -294,6 +303,12 @@ impl World {
                 self.schedule(at, event);
             }
         }
+    }
+
+    const fn next_journey(&mut self) -> JourneyId {
+        let journey = JourneyId(self.journeys);
+        self.journeys += 1;
+        journey
     }
 
     fn schedule(&mut self, at: Instant, event: Event) {

@@ -2,8 +2,8 @@
 
 use pinhole_proto::Duration;
 
-use super::{Access, Event, Place, RealmId, World};
-use crate::nat::Side;
+use super::{Access, Event, JourneyId, Place, RealmId, World};
+use crate::nat::{Decision, Side};
 use crate::packet::Packet;
 use crate::trace::{Record, What};
 
@@ -11,10 +11,11 @@ impl World {
     /// Puts a packet on the line, as if the machine had sent it: for tests that need a stranger.
     pub fn inject(&mut self, from: super::HostId, packet: Packet) {
         let realm = self.host_mut(from).realm;
-        self.send(Place::Host(from), realm, packet);
+        let journey = self.next_journey();
+        self.send(journey, Place::Host(from), realm, packet);
     }
 
-    pub(super) fn send(&mut self, from: Place, realm: RealmId, packet: Packet) {
+    pub(super) fn send(&mut self, journey: JourneyId, from: Place, realm: RealmId, packet: Packet) {
         let to = self.next_stop(realm, &packet);
         let fate = match to {
             None => Err(What::NoRoute),
@@ -23,18 +24,18 @@ impl World {
         let (to, spans) = match fate {
             Ok(fate) => fate,
             Err(what) => {
-                self.note(realm, from, to, packet, what);
+                self.note(journey, realm, from, to, packet, what);
                 return;
             }
         };
         let hops = self.realms[realm.0 as usize].hops;
         let mut what: fn(Duration) -> What = What::Sent;
         for span in spans.into_iter().flatten() {
-            self.note(realm, from, Some(to), packet.clone(), what(span));
+            self.note(journey, realm, from, Some(to), packet.clone(), what(span));
             what = What::Copied;
             let mut copy = packet.clone();
             copy.ttl -= hops;
-            let event = Event::Arrive { realm, from, to, packet: copy };
+            let event = Event::Arrive { journey, realm, from, to, packet: copy };
             self.schedule(self.now + span, event);
         }
     }
@@ -105,7 +106,7 @@ impl World {
         }
     }
 
-    pub(super) fn on_arrival(&mut self, realm: RealmId, from: Place, to: Place, packet: Packet) {
+    pub(super) fn on_arrival(&mut self, journey: JourneyId, realm: RealmId, from: Place, to: Place, packet: Packet) {
         self.arrivals += 1;
         match to {
             Place::Host(id) => {
@@ -114,7 +115,7 @@ impl World {
                 let here = host.interfaces.iter().any(|own| own.address == packet.destination.address());
                 let taken = here && host.realm == realm && host.kernel.handle_packet(now, &packet);
                 let what = if taken { What::Delivered } else { What::NoSocket };
-                self.note(realm, from, Some(to), packet, what);
+                self.note(journey, realm, from, Some(to), packet, what);
                 self.pump(id);
             }
             Place::Nat(id) => {
@@ -122,18 +123,20 @@ impl World {
                 let (inside, outside) = (gateway.inside, gateway.outside);
                 let side = if realm == inside { Side::Inside } else { Side::Outside };
                 let passage = gateway.nat.handle(self.now, side, packet.clone());
+                let forwarded = matches!(passage.receipt.decision, Decision::Forwarded { .. });
                 let what = What::Decided(alloc::boxed::Box::new(passage.receipt));
-                self.note(realm, from, Some(to), packet, what);
-                match passage.packet {
-                    Some((Side::Inside, packet)) => self.send(to, inside, packet),
-                    Some((Side::Outside, packet)) => self.send(to, outside, packet),
-                    None => {}
+                self.note(journey, realm, from, Some(to), packet, what);
+                if let Some((side, packet)) = passage.packet {
+                    // An answer of the NAT's own is another packet.
+                    let journey = if forwarded { journey } else { self.next_journey() };
+                    let realm = if side == Side::Inside { inside } else { outside };
+                    self.send(journey, to, realm, packet);
                 }
             }
         }
     }
 
-    fn note(&mut self, realm: RealmId, from: Place, to: Option<Place>, packet: Packet, what: What) {
-        self.trace.push(Record { at: self.now, realm, from, to, packet, what });
+    fn note(&mut self, journey: JourneyId, realm: RealmId, from: Place, to: Option<Place>, packet: Packet, what: What) {
+        self.trace.push(Record { at: self.now, journey, realm, from, to, packet, what });
     }
 }
