@@ -10,6 +10,7 @@ use pinhole_proto::{
 };
 use serde::Serialize;
 
+use crate::addresses::Addresses;
 use crate::clock::Clock;
 use crate::inbox::{BATCH, Inbox};
 use crate::interfaces::{self, Changes};
@@ -21,8 +22,11 @@ use crate::trace::Trace;
 /// How a driver is set up.
 #[derive(Default)]
 pub struct Options {
-    /// Binds all sockets of this address's family to it instead of the wildcard.
-    pub bind: Option<IpAddr>,
+    /// The addresses to serve; for a family that has none here, all of the machine's.
+    ///
+    /// Sockets are bound to the only one of their family. Where there are several they are bound to the
+    /// wildcard, and what arrives at any other address is ignored.
+    pub bind: Vec<IpAddr>,
     /// Where every input and output is written; see [`trace`](crate::trace).
     pub trace: Option<Box<dyn Write + Send>>,
     /// Tells the engine when the addresses of the local interfaces change.
@@ -35,7 +39,7 @@ pub struct Driver<E> {
     io: Io,
     inbox: Inbox,
     clock: Clock,
-    bind: Option<IpAddr>,
+    addresses: Addresses,
     interfaces: Option<Vec<Interface>>,
     changes: Watch,
     ready: Vec<(Token, EpollFlags)>,
@@ -70,7 +74,8 @@ where
     /// The system has no descriptors left.
     pub fn new(engine: E, options: Options) -> io::Result<Self> {
         let clock = Clock::start();
-        let io = Io::new(options.bind)?;
+        let addresses = Addresses::new(options.bind);
+        let io = Io::new(addresses.clone())?;
         let changes = if options.watch_interfaces {
             match Changes::new() {
                 Ok(changes) => {
@@ -96,7 +101,7 @@ where
             io,
             inbox: Inbox::new(),
             clock,
-            bind: options.bind,
+            addresses,
             interfaces: None,
             changes,
             ready: Vec::new(),
@@ -250,7 +255,7 @@ where
     }
 
     fn look_at_interfaces(&mut self, on_event: &mut dyn FnMut(E::Event<'_>)) {
-        let found = interfaces::list(self.bind).unwrap_or_else(|error| {
+        let found = interfaces::list(&self.addresses).unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot list the interfaces");
             self.interfaces.clone().unwrap_or_default()
         });
@@ -272,8 +277,11 @@ where
                 return self.on_listener(socket, on_event);
             };
             let now = self.clock.now();
-            let (core, io) = (&mut self.core, &mut self.io);
+            let (core, io, addresses) = (&mut self.core, &mut self.io, &self.addresses);
             let received = self.inbox.receive(fd, family, |datagram| {
+                if !addresses.serves(datagram.local) {
+                    return;
+                }
                 let input = Input::Datagram {
                     socket,
                     local: datagram.local,

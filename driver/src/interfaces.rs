@@ -10,20 +10,23 @@ use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, recv, socket,
 };
-use pinhole_proto::{Endpoint, Interface};
+use pinhole_proto::{Endpoint, Family, Interface};
+
+use crate::addresses::Addresses;
 
 /// The addresses of the interfaces that are up, in the system's order: no loopback, no link-local IPv6.
 ///
-/// Where sockets are bound to `only`, that address is the one of its family, whatever it is.
-pub(crate) fn list(only: Option<IpAddr>) -> io::Result<Vec<Interface>> {
+/// Of a family of which only some addresses are served those are listed, whatever they are.
+pub(crate) fn list(addresses: &Addresses) -> io::Result<Vec<Interface>> {
     let mut found: Vec<Interface> = Vec::new();
     for entry in getifaddrs()? {
         let (Some(address), Some(mask)) = (ip(entry.address), ip(entry.netmask)) else {
             continue;
         };
-        let wanted = match only {
-            Some(only) if only.is_ipv4() == address.is_ipv4() => address == only,
-            _ => usable(address),
+        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+        let wanted = match addresses.of(family).next() {
+            Some(_) => addresses.serves(address),
+            None => usable(address),
         };
         let interface = Interface { address, prefix: prefix(mask) };
         if wanted && entry.flags.contains(InterfaceFlags::IFF_UP) && !found.contains(&interface) {
@@ -31,11 +34,12 @@ pub(crate) fn list(only: Option<IpAddr>) -> io::Result<Vec<Interface>> {
         }
     }
     // Loopback answers on all of 127.0.0.0/8, though only one address of it is listed.
-    if let Some(only) = only
-        && found.iter().all(|interface| interface.address != only)
-    {
-        let prefix = if only.is_ipv4() { 32 } else { 128 };
-        found.push(Interface { address: only, prefix });
+    for (family, prefix) in [(Family::V4, 32), (Family::V6, 128)] {
+        for address in addresses.of(family) {
+            if found.iter().all(|interface| interface.address != address) {
+                found.push(Interface { address, prefix });
+            }
+        }
     }
     Ok(found)
 }

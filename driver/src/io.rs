@@ -2,20 +2,22 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use nix::sys::epoll::EpollFlags;
 use pinhole_proto::{
     Address, Duration, Endpoint, Family, Input, Instant, NetError, SocketId, StreamId, StreamInput, Transport,
 };
+use socket2::Socket;
 
+use crate::addresses::Addresses;
 use crate::clock::Clock;
 use crate::error::of_io;
 use crate::inbox::take_rejection;
 use crate::listener::{Accept, accept};
 use crate::outbound::{Origin, Outbound};
-use crate::port::{Port, source};
+use crate::port::Port;
 use crate::reactor::{Reactor, Token};
 use crate::stream::Ready;
 use crate::streams::{Streams, closed};
@@ -25,7 +27,7 @@ pub(crate) struct Io {
     pub(crate) reactor: Reactor,
     /// What the engine has to hear before anything else.
     pub(crate) feedback: VecDeque<Input<'static>>,
-    bind: Option<IpAddr>,
+    addresses: Addresses,
     ports: HashMap<SocketId, Port>,
     streams: Streams,
     outbound: Outbound,
@@ -34,11 +36,11 @@ pub(crate) struct Io {
 }
 
 impl Io {
-    pub(crate) fn new(bind: Option<IpAddr>) -> io::Result<Self> {
+    pub(crate) fn new(addresses: Addresses) -> io::Result<Self> {
         Ok(Self {
             reactor: Reactor::new()?,
             feedback: VecDeque::new(),
-            bind,
+            addresses,
             ports: HashMap::new(),
             streams: Streams::new(),
             outbound: Outbound::new(),
@@ -56,7 +58,7 @@ impl Io {
     ) {
         let opened = self
             .shared_port(port, share)
-            .and_then(|port| Port::open(transport, source(family, self.bind), port))
+            .and_then(|port| Port::open(transport, self.addresses.source(family), port))
             .and_then(|port| {
                 let token = Token::Port(socket);
                 self.reactor.add(&port.socket, token, EpollFlags::EPOLLIN)?;
@@ -120,7 +122,7 @@ impl Io {
     pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8>) {
         let dialled = match self.ports.get(&from) {
             Some(port) => {
-                let address = source(remote.family(), self.bind);
+                let address = self.addresses.source(remote.family());
                 let local = SocketAddr::new(address, port.local.port());
                 self.streams.dial(&self.reactor, stream, local, remote, ttl).map_err(|error| of_io(&error))
             }
@@ -181,6 +183,12 @@ impl Io {
         }
         match accept(&port.socket) {
             Accept::Stream(connection, remote) => {
+                if !self.serves(&connection) {
+                    // Not for these addresses: what a port with nobody on it answers.
+                    let _ = connection.set_linger(Some(Duration::ZERO));
+                    drop(connection);
+                    return self.accept(socket, now);
+                }
                 let accepted = self.streams.accept(&self.reactor, connection.into());
                 let (stream, local) = accepted.ok()?;
                 let what = StreamInput::Accepted { socket, local, remote };
@@ -245,6 +253,11 @@ impl Io {
         self.outbound.flush(fd, |remote, error| {
             feedback.push_back(Input::Rejected { socket, remote, error });
         });
+    }
+
+    fn serves(&self, connection: &Socket) -> bool {
+        let local = connection.local_addr().ok().and_then(|local| local.as_socket());
+        local.is_none_or(|local| self.addresses.serves(Endpoint::from(local).address()))
     }
 
     fn shared_port(&self, port: u16, share: Option<SocketId>) -> io::Result<u16> {

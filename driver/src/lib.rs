@@ -31,6 +31,7 @@
 //! have.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod clock;
 mod driver;
 mod error;
@@ -55,7 +56,7 @@ pub use resolve::resolve;
 /// # Errors
 /// The system does not tell.
 pub fn interfaces() -> std::io::Result<Vec<pinhole_proto::Interface>> {
-    interfaces::list(None)
+    interfaces::list(&addresses::Addresses::default())
 }
 
 /// Thirty-two octets of the system's randomness, for an engine's seed.

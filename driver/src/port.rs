@@ -1,7 +1,7 @@
 //! Local ports: how their sockets are made.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::{libc, setsockopt_impl, sockopt_impl};
@@ -31,16 +31,6 @@ impl Port {
         };
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         Ok(Self { transport, family, local, socket })
-    }
-}
-
-/// The address that sockets of `family` are bound to.
-pub(crate) fn source(family: Family, bind: Option<IpAddr>) -> IpAddr {
-    match (family, bind) {
-        (Family::V4, Some(bind)) if bind.is_ipv4() => bind,
-        (Family::V6, Some(bind)) if bind.is_ipv6() => bind,
-        (Family::V4, _) => Ipv4Addr::UNSPECIFIED.into(),
-        (Family::V6, _) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 

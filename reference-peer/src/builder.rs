@@ -191,7 +191,7 @@ impl Builder {
             let header = pinhole_driver::trace::header("peer", None);
             sink.write_all(header.as_bytes()).map_err(BindError::Trace)?;
         }
-        let options = Options { bind: self.address, trace, watch_interfaces: true };
+        let options = Options { bind: self.address.into_iter().collect(), trace, watch_interfaces: true };
         start(key.id(), self.transports, config, options, remember).await
     }
 

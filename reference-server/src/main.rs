@@ -13,8 +13,8 @@
 //!
 //! # What is not here
 //!
-//! One engine on one thread; engines on several cores, a second address, and several servers that share
-//! their registrations.
+//! One engine on one thread; engines on several cores, and several servers that share their
+//! registrations.
 #![forbid(unsafe_code)]
 
 mod listening;
@@ -31,6 +31,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let options = options::Options::parse();
+    let addresses = options.addresses().unwrap_or_else(|error| error.exit());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(options.log_level()));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(serve::serve(&options)));
+        .and_then(|runtime| runtime.block_on(serve::serve(&options, addresses)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory as _, Parser};
 use pinhole_proto::constants::{DEFAULT_ALTERNATE_PORT, DEFAULT_PORT};
 use pinhole_proto::server::Limits;
 use pinhole_proto::url::ServerUrl;
@@ -24,6 +25,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<IpAddr>,
 
+    /// Listen on this second address too, through which peers learn how their NATs behave.
+    ///
+    /// Another address of this machine, of the same family; what arrives at neither of the two is ignored.
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    pub(crate) alternate_listen: Option<IpAddr>,
+
     /// The main port, for UDP and TCP; 0 for any.
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub(crate) port: u16,
@@ -37,6 +44,12 @@ pub(crate) struct Options {
     /// Default: the address listened on, else the first address of this machine, a global one if there is one.
     #[arg(long, value_name = "NAME-OR-ADDRESS", value_parser = parse_host)]
     pub(crate) host: Option<String>,
+
+    /// The name or address under which peers reach the second address.
+    ///
+    /// Default: --alternate-listen.
+    #[arg(long, value_name = "NAME-OR-ADDRESS", value_parser = parse_host, requires = "alternate_listen")]
+    pub(crate) alternate_host: Option<String>,
 
     /// The file with the server's secret key; made at the first start, readable for its owner only.
     ///
@@ -127,6 +140,21 @@ impl Options {
             1 => "debug",
             _ => "trace",
         }
+    }
+
+    /// The two addresses listened on, where there are two.
+    ///
+    /// # Errors
+    /// They are not two addresses of one family.
+    pub(crate) fn addresses(&self) -> Result<Option<[IpAddr; 2]>, clap::Error> {
+        let (Some(main), Some(second)) = (self.listen, self.alternate_listen) else {
+            return Ok(None);
+        };
+        if main == second || main.is_ipv4() != second.is_ipv4() || main.is_unspecified() || second.is_unspecified() {
+            let text = "--listen and --alternate-listen are to be two addresses of one family";
+            return Err(Self::command().error(ErrorKind::ValueValidation, text));
+        }
+        Ok(Some([main, second]))
     }
 
     /// Whether IPv6 is served.

@@ -21,7 +21,7 @@ use crate::report::Report;
 use crate::state::{boot_number, default_key_file};
 
 /// Serves until a signal says to stop.
-pub(crate) async fn serve(options: &Options) -> anyhow::Result<()> {
+pub(crate) async fn serve(options: &Options, addresses: Option<[IpAddr; 2]>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let key_path = options.key_file.clone().map_or_else(default_key_file, Ok)?;
     let secret = key_file::load_or_create(&key_path)?;
@@ -34,9 +34,11 @@ pub(crate) async fn serve(options: &Options) -> anyhow::Result<()> {
         port: options.port,
         alternate_port: options.alternate_port,
         alternates: alternates(options).await,
+        addresses,
         ipv6: options.ipv6(),
         relay: !options.no_relay,
         shard: 0,
+        shards: 1,
         boot: boot_number(&key_path),
         limits: (&options.limits).into(),
         x25519,
@@ -45,7 +47,11 @@ pub(crate) async fn serve(options: &Options) -> anyhow::Result<()> {
         Some(path) => Some(open_trace(path, options.trace_seed.then_some(&seed))?),
         None => None,
     };
-    let driver_options = pinhole_driver::Options { bind: options.listen, trace, watch_interfaces: false };
+    let driver_options = pinhole_driver::Options {
+        bind: options.listen.into_iter().chain(options.alternate_listen).collect(),
+        trace,
+        watch_interfaces: false,
+    };
     let mut driver = Driver::new(Server::new(config, seed, Instant::ZERO), driver_options)?;
     let mut report = Report::new(options.json);
 
@@ -115,16 +121,24 @@ fn tell(report: &mut Report, event: &ServerEvent<'_>) {
     report.event(event);
 }
 
-/// The server's endpoint on the other port, where the operator said under which address it is reached.
+/// The server's other endpoints, where it is known under which address each is reached: the other port, then
+/// the second address with either port.
 async fn alternates(options: &Options) -> Vec<Endpoint> {
-    let host = options.host.clone().or_else(|| Some(options.listen?.to_string()));
-    let (Some(host), port @ 1..) = (host, options.alternate_port) else {
-        return Vec::new();
-    };
-    resolve(&ServerUrl { key: None, host, port }).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the name of --host does not resolve here; peers are told no alternate endpoint");
-        Vec::new()
-    })
+    let name = |host: Option<&String>, address: Option<IpAddr>| host.cloned().or_else(|| Some(address?.to_string()));
+    let main = name(options.host.as_ref(), options.listen);
+    let second = name(options.alternate_host.as_ref(), options.alternate_listen);
+    let (main_port, alternate_port) = (options.port, options.alternate_port);
+    let mut found = Vec::new();
+    for (host, port) in [(main, alternate_port), (second.clone(), main_port), (second, alternate_port)] {
+        let (Some(host), 1..) = (host, port) else {
+            continue;
+        };
+        match resolve(&ServerUrl { key: None, host, port }).await {
+            Ok(endpoints) => found.extend(endpoints),
+            Err(error) => tracing::warn!(%error, "an alternate endpoint is not told: its name does not resolve here"),
+        }
+    }
+    found
 }
 
 /// The address listened on; else the first of this machine, a global one if there is one.

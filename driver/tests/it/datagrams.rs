@@ -1,6 +1,7 @@
 //! UDP.
 
-use pinhole_proto::{Discard, Endpoint, Family, NetError, SocketId, Transport::Udp};
+use pinhole_driver::Options;
+use pinhole_proto::{Address, Discard, Endpoint, Family, NetError, SocketId, Transport::Udp};
 
 use crate::toy::{Heard, Node, Order, beside, loopback, run};
 
@@ -51,6 +52,36 @@ fn a_bound_driver_sends_from_its_address() {
         let heard = beside(&mut a, b.until(datagram)).await;
         assert_eq!(heard, (from, vec![7]));
     });
+}
+
+#[test]
+fn a_driver_of_two_addresses_hears_and_answers_on_both_and_on_no_other() {
+    run(async {
+        let bind = ["127.0.0.5", "127.0.0.6"].map(|text| text.parse().unwrap()).to_vec();
+        let mut two = Node::with(Options { bind, ..Options::default() });
+        let mut node = Node::at("127.0.0.7");
+        let port = two.open(0, Udp, Family::V4).await.port();
+        let here = node.open(0, Udp, Family::V4).await;
+        let at = |address: &str| Endpoint::new(address.parse().unwrap(), port);
+        for (number, address) in [(1, "127.0.0.9"), (2, "127.0.0.5"), (3, "127.0.0.9"), (4, "127.0.0.6")] {
+            node.order(Order::Transmit(S, None, at(address), None, vec![number]));
+        }
+        for (number, address) in [(2, "127.0.0.5"), (4, "127.0.0.6")] {
+            let (local, heard) = beside(&mut node, two.until(with_local)).await;
+            assert_eq!((local.to_string(), heard), (address.to_owned(), vec![number]));
+        }
+        // Asked on one, it answers from the other.
+        two.order(Order::Transmit(S, Some(at("127.0.0.5").address()), here, None, vec![9]));
+        let heard = beside(&mut two, node.until(datagram)).await;
+        assert_eq!(heard, (at("127.0.0.5"), vec![9]));
+    });
+}
+
+fn with_local(heard: &Heard) -> Option<(Address, Vec<u8>)> {
+    match heard {
+        Heard::Datagram(_, local, _, payload) => Some((*local, payload.clone())),
+        _ => None,
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn the_trace_has_every_input_and_output_in_order() {
     let file = Shared::default();
     run(async {
         let mut node = Node::with(Options {
-            bind: Some("127.0.0.1".parse().unwrap()),
+            bind: vec!["127.0.0.1".parse().unwrap()],
             trace: Some(Box::new(file.clone())),
             ..Options::default()
         });

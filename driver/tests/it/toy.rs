@@ -135,7 +135,7 @@ impl Node {
     }
 
     pub(crate) fn at(address: &str) -> Self {
-        Self::with(Options { bind: Some(address.parse().unwrap()), ..Options::default() })
+        Self::with(Options { bind: vec![address.parse().unwrap()], ..Options::default() })
     }
 
     pub(crate) fn with(options: Options) -> Self {

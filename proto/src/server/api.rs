@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::engine::{SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::noise::X25519;
@@ -19,15 +19,20 @@ pub struct ServerConfig {
     pub port: u16,
     /// The alternate port, for behaviour discovery.
     pub alternate_port: u16,
-    /// The endpoints that `Discovered` tells as alternates, at most
+    /// The endpoints that `Discovered` tells as alternates: of those of the asker's family the first
     /// [`MAX_ALTERNATES`](crate::constants::MAX_ALTERNATES).
     pub alternates: Vec<Endpoint>,
+    /// Two local addresses of one family, where the server has two: what arrives at one of them can be answered
+    /// from the other.
+    pub addresses: Option<[Address; 2]>,
     /// IPv6 beside IPv4.
     pub ipv6: bool,
     /// Relay for peers that ask.
     pub relay: bool,
     /// This engine's number among those of the process, in the top octet of every index that it issues.
     pub shard: u8,
+    /// How many engines the process has; an index with a higher shard is of another start.
+    pub shards: u8,
     /// A number that differs from the last start's, in the second octet of every index.
     pub boot: u8,
     /// Bounds of the tables; see [`Limits`].
@@ -43,9 +48,11 @@ impl core::fmt::Debug for ServerConfig {
             .field("port", &self.port)
             .field("alternate_port", &self.alternate_port)
             .field("alternates", &self.alternates)
+            .field("addresses", &self.addresses)
             .field("ipv6", &self.ipv6)
             .field("relay", &self.relay)
             .field("shard", &self.shard)
+            .field("shards", &self.shards)
             .field("boot", &self.boot)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
@@ -168,6 +175,10 @@ pub enum ServerEvent<'a> {
     Misdirected {
         /// The shard.
         shard: u8,
+        /// The socket that it arrived on; the engines of a process name theirs alike.
+        socket: SocketId,
+        /// The local address that it was sent to, if that is known.
+        local: Option<Address>,
         /// Where it came from.
         remote: Endpoint,
         /// The datagram.

@@ -4,6 +4,7 @@ use super::common::Common;
 use super::link::Link;
 use crate::constants::{COOKIE_ROTATION, DISCOVER_SIZE, VERSION};
 use crate::discard::Discard;
+use crate::endpoint::Address;
 use crate::key::ServerKey;
 use crate::rng::keyed;
 use crate::time::Instant;
@@ -37,13 +38,16 @@ impl Discovery {
         common: &mut Common,
     ) -> Result<(), Discard> {
         let from = answer_from(link, discover.reply_from, common)?;
+        let family = link.remote().family();
+        // [R-DISC-018]
+        let alternates = common.config.alternates.iter().copied().filter(|alternate| alternate.family() == family);
         // [R-DISC-004] [R-DISC-007]
         let discovered = Packet::Discovered(Discovered {
             transaction: discover.transaction,
             versions: versions(),
             // [R-DISC-006]
             observed: link.remote(),
-            alternates: List::from_first(common.config.alternates.iter().copied()),
+            alternates: List::from_first(alternates),
             keys: List::from_first([self.key]),
             cookie: self.cookie(period(now), link, port),
         })
@@ -77,16 +81,29 @@ impl Discovery {
     }
 }
 
-/// Where the answer leaves from: only datagrams can change their socket, and there is no second address.
-fn answer_from(link: Link, reply_from: ReplyFrom, common: &Common) -> Result<Link, Discard> {
+/// Where the answer leaves from: only datagrams can change their socket and address.
+fn answer_from(link: Link, ReplyFrom(bits): ReplyFrom, common: &Common) -> Result<Link, Discard> {
     // [R-DISC-005]
-    match (link, reply_from.0) {
-        (_, 0) => Ok(link),
-        (Link::Datagram { socket, local, remote }, 1) => {
-            let socket = common.sockets.other_port(socket).ok_or(Discard::MessageUnexpected)?;
-            Ok(Link::Datagram { socket, local, remote })
-        }
-        (Link::Datagram { .. } | Link::Stream { .. }, _) => Err(Discard::MessageUnexpected),
+    let (mut socket, mut local, remote) = match (link, bits) {
+        (_, 0) => return Ok(link),
+        (Link::Datagram { socket, local, remote }, _) => (socket, local, remote),
+        (Link::Stream { .. }, _) => return Err(Discard::MessageUnexpected),
+    };
+    if bits & OTHER_PORT != 0 {
+        socket = common.sockets.other_port(socket).ok_or(Discard::MessageUnexpected)?;
+    }
+    if bits & OTHER_ADDRESS != 0 {
+        local = Some(other_address(local, common.config.addresses).ok_or(Discard::MessageUnexpected)?);
+    }
+    Ok(Link::Datagram { socket, local, remote })
+}
+
+fn other_address(local: Option<Address>, addresses: Option<[Address; 2]>) -> Option<Address> {
+    let [main, alternate] = addresses?;
+    match local? {
+        local if local == main => Some(alternate),
+        local if local == alternate => Some(main),
+        _ => None,
     }
 }
 
@@ -94,3 +111,7 @@ fn period(now: Instant) -> u64 {
     let rotation = u64::try_from(COOKIE_ROTATION.as_micros()).unwrap_or(u64::MAX);
     now.as_micros() / rotation
 }
+
+/// The bits of `reply_from`.
+const OTHER_PORT: u8 = 1;
+const OTHER_ADDRESS: u8 = 2;

@@ -30,7 +30,7 @@
 //!
 //! # What is not here
 //!
-//! A second address, and requests between engines: a peer that is not registered here is not registered.
+//! Requests between engines: a peer that is not registered here is not registered.
 //! One `Server` is one process.
 
 mod admission;
@@ -169,8 +169,8 @@ impl Engine for Server {
         let deadline = self.common.timers.next();
         match self.common.out.poll(deadline) {
             Next::Output(output) => output.with_events(),
-            Next::Event(ServerEvent::Misdirected { shard, remote, .. }, payload) => {
-                Output::Event(ServerEvent::Misdirected { shard, remote, payload })
+            Next::Event(ServerEvent::Misdirected { shard, socket, local, remote, .. }, payload) => {
+                Output::Event(ServerEvent::Misdirected { shard, socket, local, remote, payload })
             }
             Next::Event(event, _) => Output::Event(event),
         }
@@ -310,8 +310,12 @@ impl Server {
 
     fn on_sealed(&mut self, now: Instant, link: Link, sealed: &Sealed<'_>, octets: &[u8]) -> Result<(), Discard> {
         let [shard, ..] = sealed.index.0;
-        if shard != self.common.config.shard && link.stream().is_none() {
-            let event = ServerEvent::Misdirected { shard, remote: link.remote(), payload: &[] };
+        if shard != self.common.config.shard
+            && shard < self.common.config.shards
+            && let Link::Datagram { socket, local, remote } = link
+        {
+            // [R-REG-020]
+            let event = ServerEvent::Misdirected { shard, socket, local, remote, payload: &[] };
             self.common.out.event_with(event, octets);
             return Ok(());
         }

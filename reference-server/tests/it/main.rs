@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pinhole_proto::url::ServerUrl;
-use pinhole_proto::wire::discover::{Discover, ReplyFrom};
+use pinhole_proto::wire::discover::{Discover, Discovered, ReplyFrom};
 use pinhole_proto::wire::{List, Packet};
 
 /// A server on ports of the system's choice.
@@ -24,8 +24,12 @@ struct Running {
 
 impl Running {
     fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_at(folder, &[&["--port", "0", "--listen", "127.0.0.1"], more].concat(), "0")
+    }
+
+    fn start_at(folder: &Path, more: &[&str], alternate_port: &str) -> Self {
         let mut process = command(folder)
-            .args(["--json", "--port", "0", "--alternate-port", "0", "--listen", "127.0.0.1"])
+            .args(["--json", "--alternate-port", alternate_port])
             .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -100,6 +104,48 @@ fn the_url_names_a_server_that_listens_on_both_transports() {
 }
 
 #[test]
+fn with_two_addresses_it_answers_from_the_one_that_is_asked_for() {
+    let [main, alternate] = [(); 2].map(|()| UdpSocket::bind("127.0.0.2:0").unwrap().local_addr().unwrap().port());
+    let (port, other) = (main.to_string(), alternate.to_string());
+    let addresses = ["--listen", "127.0.0.2", "--alternate-listen", "127.0.0.3"];
+    let server = Running::start_at(&folder("two-addresses"), &[&addresses[..], &["--port", &port]].concat(), &other);
+    let at = |address: &str, port: u16| SocketAddr::new(address.parse().unwrap(), port);
+    assert_eq!(server.main_address(), at("127.0.0.2", main));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let ask = |to, bits| {
+        let (from, discovered) = ask(&socket, to, bits);
+        assert_eq!(SocketAddr::from(discovered.observed), socket.local_addr().unwrap());
+        let alternates: Vec<_> = discovered.alternates.iter().map(|&endpoint| SocketAddr::from(endpoint)).collect();
+        assert_eq!(alternates, [at("127.0.0.2", alternate), at("127.0.0.3", main), at("127.0.0.3", alternate)]);
+        from
+    };
+    assert_eq!(ask(at("127.0.0.2", main), 1), at("127.0.0.2", alternate));
+    assert_eq!(ask(at("127.0.0.2", main), 2), at("127.0.0.3", main));
+    assert_eq!(ask(at("127.0.0.2", main), 3), at("127.0.0.3", alternate));
+    assert_eq!(ask(at("127.0.0.3", alternate), 3), at("127.0.0.2", main));
+    for [address, port] in [["127.0.0.3", &port], ["127.0.0.3", &other], ["127.0.0.2", &other]] {
+        TcpStream::connect((address, port.parse().unwrap())).unwrap();
+    }
+    // Nobody listens at a third address, as far as anybody can tell.
+    let mut stranger = TcpStream::connect(at("127.0.0.4", main)).unwrap();
+    assert!(matches!(stranger.read(&mut [0; 1]), Ok(0) | Err(_)));
+}
+
+/// Asks for the endpoint of `socket`; answers where the answer came from.
+fn ask(socket: &UdpSocket, to: SocketAddr, bits: u8) -> (SocketAddr, Discovered) {
+    let versions = List::from_first([1]);
+    let question = Packet::Discover(Discover { transaction: [7; 16], versions, reply_from: ReplyFrom(bits) });
+    socket.send_to(&question.encode(), to).unwrap();
+    let mut answer = [0; 2_048];
+    let (length, from) = socket.recv_from(&mut answer).unwrap();
+    match Packet::decode(&answer[..length]) {
+        Ok(Packet::Discovered(discovered)) => (from, discovered),
+        _ => panic!("{:?}", &answer[..length]),
+    }
+}
+
+#[test]
 fn the_key_outlives_the_server_and_the_boot_number_does_not() {
     let folder = folder("key");
     let first = Running::start(&folder, &[]);
@@ -148,7 +194,9 @@ fn a_port_in_use_is_named_with_the_remedy() {
 #[test]
 fn wrong_usage_and_other_failures_have_their_codes() {
     let folder = folder("codes");
-    for usage in [&["--port", "70000"][..], &["--host", "a b"], &["--trace-seed"], &["--nonsense"]] {
+    let twice = ["--listen", "127.0.0.1", "--alternate-listen", "127.0.0.1"];
+    let alone = ["--alternate-listen", "127.0.0.1"];
+    for usage in [&["--port", "70000"][..], &["--host", "a b"], &["--trace-seed"], &["--nonsense"], &twice, &alone] {
         assert_eq!(fails(&folder, usage).0, Some(2), "{usage:?}");
     }
     fs::write(folder.join("no-key"), "hello").unwrap();
@@ -169,15 +217,8 @@ fn it_answers_over_udp_and_the_trace_shows_it() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     socket.send_to(b"garbage", server.main_address()).unwrap();
-    let versions = List::from_first([1]);
-    let question = Packet::Discover(Discover { transaction: [7; 16], versions, reply_from: ReplyFrom(0) });
-    socket.send_to(&question.encode(), server.main_address()).unwrap();
-    let mut answer = [0; 2_048];
-    let (length, from) = socket.recv_from(&mut answer).unwrap();
+    let (from, discovered) = ask(&socket, server.main_address(), 0);
     assert_eq!(from, server.main_address());
-    let Ok(Packet::Discovered(discovered)) = Packet::decode(&answer[..length]) else {
-        panic!("{:?}", &answer[..length]);
-    };
     assert_eq!(SocketAddr::from(discovered.observed), socket.local_addr().unwrap());
     assert_eq!(discovered.keys.first(), server.url.key.as_ref());
     server.stop(Signal::SIGTERM);

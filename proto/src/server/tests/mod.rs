@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use super::{Limits, Server, ServerCommand, ServerConfig, ServerEvent};
 use crate::association::{Association, Lane};
 use crate::discard::Discard;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::engine::{Engine, Input, Output, SocketId, StreamId, StreamInput};
 use crate::key::PeerId;
 use crate::noise::{Dalek, Handshake, Pattern, Recipe, X25519, public_key};
@@ -49,6 +49,8 @@ struct World {
     server: Server,
     now: Instant,
     sent: Vec<Sent>,
+    /// The local address of each datagram that was sent.
+    locals: Vec<Option<Address>>,
     events: Vec<ServerEvent<'static>>,
     deadline: Option<Instant>,
 }
@@ -69,9 +71,11 @@ fn config(limits: Limits) -> ServerConfig {
         port: 4653,
         alternate_port: 4654,
         alternates: vec![endpoint("203.0.113.1:4654")],
+        addresses: Some([endpoint("203.0.113.1:1").address(), endpoint("203.0.113.2:1").address()]),
         ipv6: true,
         relay: true,
         shard: 0,
+        shards: 1,
         boot: 5,
         limits,
         x25519: Arc::new(Dalek),
@@ -89,8 +93,14 @@ impl World {
 
     fn configured(config: ServerConfig) -> Self {
         let now = Instant::from_micros(1_000_000_000);
-        let mut world =
-            Self { server: Server::new(config, [1; 32], now), now, sent: vec![], events: vec![], deadline: None };
+        let mut world = Self {
+            server: Server::new(config, [1; 32], now),
+            now,
+            sent: vec![],
+            locals: vec![],
+            events: vec![],
+            deadline: None,
+        };
         world.drain();
         for socket in 0..8 {
             let address = if socket < 4 { "0.0.0.0" } else { "[::]" };
@@ -113,8 +123,9 @@ impl World {
     fn drain(&mut self) {
         loop {
             match self.server.poll_output() {
-                Output::Transmit { socket, remote, payload, .. } => {
-                    self.sent.push(Sent::Datagram(socket, remote, payload.into()))
+                Output::Transmit { socket, local, remote, payload, .. } => {
+                    self.locals.push(local);
+                    self.sent.push(Sent::Datagram(socket, remote, payload.into()));
                 }
                 Output::Write { stream, mut octets } => {
                     let mut deframer = Deframer::default();
@@ -125,8 +136,8 @@ impl World {
                 }
                 Output::Read { stream, on } => self.sent.push(Sent::Read(stream, on)),
                 Output::Close { stream, abort } => self.sent.push(Sent::Close(stream, abort)),
-                Output::Event(ServerEvent::Misdirected { shard, remote, .. }) => {
-                    self.events.push(ServerEvent::Misdirected { shard, remote, payload: &[] });
+                Output::Event(ServerEvent::Misdirected { shard, socket, local, remote, .. }) => {
+                    self.events.push(ServerEvent::Misdirected { shard, socket, local, remote, payload: &[] });
                 }
                 Output::Event(event) => self.events.push(forget_payload(event)),
                 Output::Wait(at) => {

@@ -21,13 +21,57 @@ fn discover_is_answered_from_the_port_asked_for_and_never_with_more_octets() {
         assert_eq!((answer.transaction, answer.observed), ([3; 16], endpoint(A)));
         assert_eq!(answer.keys[0], public_key(&Dalek, &SERVER_SECRET));
     }
-    // There is no second address to answer from.
-    for reply_from in [2, 3] {
-        assert_eq!(world.datagram(endpoint(A), &discover(reply_from)), Err(Discard::MessageUnexpected));
-    }
-    assert!(world.sent.is_empty());
     // [R-DISC-007] Whoever only asked is not remembered.
     assert_eq!(world.state(), before);
+}
+
+// [R-DISC-005]
+#[test]
+fn discover_is_answered_from_the_address_asked_for_where_there_are_two() {
+    let [main, second] = config(Limits::default()).addresses.unwrap();
+    let ask = |world: &mut World, local, reply_from| {
+        let payload = &discover(reply_from);
+        world.input(Input::Datagram { socket: MAIN, local, remote: endpoint(A), payload })?;
+        let sent = core::mem::take(&mut world.sent);
+        let from = core::mem::take(&mut world.locals);
+        match &sent[..] {
+            [Sent::Datagram(socket, ..)] => Ok((*socket, from[0])),
+            _ => panic!("{sent:?}"),
+        }
+    };
+    let mut world = World::new();
+    for (arrived, other) in [(main, second), (second, main)] {
+        assert_eq!(ask(&mut world, arrived, 0), Ok((MAIN, Some(arrived))));
+        assert_eq!(ask(&mut world, arrived, 1), Ok((ALTERNATE, Some(arrived))));
+        assert_eq!(ask(&mut world, arrived, 2), Ok((MAIN, Some(other))));
+        assert_eq!(ask(&mut world, arrived, 3), Ok((ALTERNATE, Some(other))));
+    }
+    // At an address of the machine that is neither of the two nobody knows which is meant.
+    let third = endpoint("203.0.113.3:1").address();
+    assert_eq!(ask(&mut world, third, 2), Err(Discard::MessageUnexpected));
+    let mut alone = World::configured(ServerConfig { addresses: None, ..config(Limits::default()) });
+    for reply_from in [2, 3] {
+        assert_eq!(ask(&mut alone, main, reply_from), Err(Discard::MessageUnexpected));
+    }
+    world.accept(1, endpoint(A)).unwrap();
+    world.frame(1, &discover(2)).unwrap();
+    assert_eq!(world.discarded(Discard::MessageUnexpected), 2);
+}
+
+// [R-DISC-018]
+#[test]
+fn the_alternates_told_are_of_the_askers_family() {
+    let alternates = ["203.0.113.1:4654", "[2001:db8::1]:4654", "203.0.113.2:4653", "203.0.113.2:4654"];
+    let alternates = alternates.map(endpoint).to_vec();
+    let mut world = World::configured(ServerConfig { alternates, ..config(Limits::default()) });
+    for (from, told) in [
+        (A, &["203.0.113.1:4654", "203.0.113.2:4653", "203.0.113.2:4654"][..]),
+        ("[2001:db8::7]:7000", &["[2001:db8::1]:4654"]),
+    ] {
+        world.datagram(endpoint(from), &discover(0)).unwrap();
+        let answer = discovered(&only(world.to(endpoint(from))));
+        assert_eq!(answer.alternates[..], told.iter().map(|text| endpoint(text)).collect::<Vec<_>>()[..]);
+    }
 }
 
 // [R-REG-016] [R-REG-018]
@@ -276,16 +320,24 @@ fn a_reset_carries_the_token_that_was_told_and_keeps_its_rate_and_its_shape() {
     assert!(restarted.sent.is_empty());
 }
 
+// [R-REG-020]
 #[test]
-fn a_datagram_of_another_shard_is_handed_on() {
-    let mut world = World::new();
+fn a_datagram_of_another_shard_is_handed_on_and_one_of_no_shard_is_reset() {
+    let mut world = World::configured(ServerConfig { shards: 8, ..config(Limits::default()) });
     let mut a = Client::registered(&mut world, 1, A);
     let refresh = a.request(Request::Refresh(a.refresh.clone()));
     let mut packet = a.seal(&[refresh]);
     packet[4] = 7;
     world.datagram(endpoint(A), &packet).unwrap();
-    assert!(matches!(world.events.last(), Some(ServerEvent::Misdirected { shard: 7, .. })));
+    let Some(&ServerEvent::Misdirected { shard: 7, socket: MAIN, local, remote, .. }) = world.events.last() else {
+        panic!("{:?}", world.events);
+    };
+    assert_eq!((local, remote), (Some(endpoint("203.0.113.1:0").address()), endpoint(A)));
     assert!(world.sent.is_empty());
+    // The start before had more engines.
+    packet[4] = 8;
+    assert_eq!(world.datagram(endpoint(A), &packet), Err(Discard::IndexUnknown));
+    assert!(matches!(Packet::decode(&only(world.to(endpoint(A)))), Ok(Packet::Reset(_))));
 }
 
 // [R-REG-012]
