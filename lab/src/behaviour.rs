@@ -77,8 +77,48 @@ pub enum EarlyDatagram {
 pub enum SynAnswer {
     /// It passes it to the inside.
     Admitted,
-    /// It drops it silently.
+    /// It drops it silently, or what answers to it comes from another endpoint.
     Dropped,
-    /// It answers with RST.
+    /// It answers with RST, or with an ICMP error, which a socket cannot tell from it.
     Reset,
+}
+
+impl Behaviour {
+    /// What the probe measures behind a NAT of the model.
+    #[must_use]
+    pub fn of_model(model: &pinhole_sim::Behaviour) -> Self {
+        use pinhole_sim::nat::{Dependence, Hairpin as Turning, Unsolicited};
+        let mapping = match model.mapping {
+            Dependence::EndpointIndependent => Mapping::EndpointIndependent,
+            Dependence::AddressDependent => Mapping::AddressDependent,
+            Dependence::AddressAndPortDependent => Mapping::AddressAndPortDependent,
+        };
+        Self {
+            mapping,
+            tcp_mapping: mapping,
+            filtering: match model.filtering {
+                Dependence::EndpointIndependent => Filtering::EndpointIndependent,
+                Dependence::AddressDependent => Filtering::AddressDependent,
+                Dependence::AddressAndPortDependent => Filtering::AddressAndPortDependent,
+            },
+            port: if model.preserve_port { Port::Kept } else { Port::Other },
+            hairpin: match model.hairpin {
+                Turning::None => Hairpin::None,
+                Turning::ExternalSource => Hairpin::ExternalSource,
+                Turning::InternalSource => Hairpin::InternalSource,
+            },
+            early_datagram: match (mapping, model.spoiled_by_early) {
+                (Mapping::AddressDependent | Mapping::AddressAndPortDependent, _) => EarlyDatagram::NotApplicable,
+                (Mapping::EndpointIndependent, None) => EarlyDatagram::Harmless,
+                (Mapping::EndpointIndependent, Some(_)) => EarlyDatagram::Spoils,
+            },
+            unsolicited_syn: match (model.filtering, model.unsolicited_syn) {
+                (Dependence::EndpointIndependent, _) if mapping == Mapping::EndpointIndependent => SynAnswer::Admitted,
+                // The SYN is admitted, but its answer leaves by another mapping.
+                (Dependence::EndpointIndependent, _) => SynAnswer::Dropped,
+                (_, Unsolicited::Drop) => SynAnswer::Dropped,
+                (_, Unsolicited::Reset | Unsolicited::Icmp) => SynAnswer::Reset,
+            },
+        }
+    }
 }

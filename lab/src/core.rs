@@ -12,12 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::prctl::set_timerslack;
 use nix::sys::time::TimeSpec;
+use pinhole_sim::nat::Side;
 use thread_priority::unix::{
     RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
 };
@@ -25,6 +26,7 @@ use thread_priority::{ThreadPriority, ThreadPriorityValue};
 use tun_rs::SyncDevice;
 
 use crate::error::LabError;
+use crate::gateway::{Gateway, Leaving};
 use crate::line::{Line, Losses};
 use crate::namespace::Net;
 use crate::recording::{Direction, Fate, Recording};
@@ -36,6 +38,8 @@ pub(crate) struct Port {
     pub(crate) networks: Vec<Net>,
     pub(crate) recording: Recording,
     pub(crate) line: SharedLine,
+    /// The NAT of the model between the device and the line, if there is one.
+    pub(crate) gateway: Option<Gateway>,
 }
 
 /// A line whose properties may change while packets are on it.
@@ -136,7 +140,8 @@ impl Carrier {
         let mut buffer = vec![0; 65_536];
         loop {
             self.deliver();
-            let wait = self.under_way.peek().map(|Reverse(next)| next.due.saturating_duration_since(Instant::now()));
+            let next = self.under_way.peek().map(|Reverse(next)| next.due.saturating_duration_since(Instant::now()));
+            let wait = self.speak().into_iter().chain(next).min();
             let mut ready: Vec<_> =
                 self.ports.iter().map(|port| PollFd::new(port.device.as_fd(), PollFlags::POLLIN)).collect();
             ready.push(PollFd::new(stop.as_fd(), PollFlags::POLLIN));
@@ -161,34 +166,68 @@ impl Carrier {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
-            let at = Instant::now();
             let packet = &buffer[..length];
-            let Some(destination) = destination(packet) else {
-                continue;
-            };
-            if is_multicast(destination) {
-                continue;
-            }
-            let port = &self.ports[from];
-            let (delay, lost) = port.line.with(|state| (state.line.up.delay, state.up.draw()));
-            let to = self.ports.iter().position(|port| port.networks.iter().any(|net| net.contains(destination)));
-            let fate = match to {
-                _ if lost => Fate::Lost,
-                None => Fate::Unroutable,
-                Some(_) => Fate::Passed,
-            };
-            port.recording.add(at, Direction::Out, fate, packet);
-            if let (Some(to), Fate::Passed) = (to, fate) {
-                let rest = self.ports[to].line.with(|state| state.line.down.delay);
-                self.count += 1;
-                self.under_way.push(Reverse(UnderWay {
-                    due: at + delay + rest,
-                    number: self.count,
-                    to,
-                    packet: packet.to_vec(),
-                }));
+            match &self.ports[from].gateway {
+                None => self.depart(from, packet),
+                Some(gateway) => {
+                    if let Some(leaving) = gateway.handle(Side::Inside, packet) {
+                        self.hand_on(from, &leaving);
+                    }
+                }
             }
         }
+    }
+
+    /// Sends a packet up a site's line.
+    fn depart(&mut self, from: usize, packet: &[u8]) {
+        let at = Instant::now();
+        let Some(destination) = destination(packet) else {
+            return;
+        };
+        if is_multicast(destination) {
+            return;
+        }
+        let port = &self.ports[from];
+        let (delay, lost) = port.line.with(|state| (state.line.up.delay, state.up.draw()));
+        let to = self.ports.iter().position(|port| port.networks.iter().any(|net| net.contains(destination)));
+        let fate = match to {
+            _ if lost => Fate::Lost,
+            None => Fate::Unroutable,
+            Some(_) => Fate::Passed,
+        };
+        port.recording.add(at, Direction::Out, fate, packet);
+        if let (Some(to), Fate::Passed) = (to, fate) {
+            let rest = self.ports[to].line.with(|state| state.line.down.delay);
+            self.count += 1;
+            self.under_way.push(Reverse(UnderWay {
+                due: at + delay + rest,
+                number: self.count,
+                to,
+                packet: packet.to_vec(),
+            }));
+        }
+    }
+
+    /// Takes what a gateway makes of a packet to where it goes.
+    fn hand_on(&mut self, port: usize, (side, packet): &Leaving) {
+        match side {
+            Side::Outside => self.depart(port, packet),
+            Side::Inside => {
+                // A device that takes no packet is one whose interface is down.
+                let _ = self.ports[port].device.send(packet);
+            }
+        }
+    }
+
+    /// Hands on what gateways say by themselves; how long they will then be silent.
+    fn speak(&mut self) -> Option<Duration> {
+        for port in 0..self.ports.len() {
+            let due = self.ports[port].gateway.as_ref().map(Gateway::due).unwrap_or_default();
+            for leaving in &due {
+                self.hand_on(port, leaving);
+            }
+        }
+        self.ports.iter().filter_map(|port| port.gateway.as_ref()?.wait()).min()
     }
 
     /// Hands over what is due.
@@ -202,8 +241,14 @@ impl Carrier {
             let at = Instant::now();
             port.recording.add_as_it_goes(at, Direction::In, &arrived.packet, || {
                 // A device that takes no packet is one whose interface is down: a line that is cut.
-                if lost || port.device.send(&arrived.packet).is_err() { Fate::Lost } else { Fate::Passed }
+                let gone = lost || (port.gateway.is_none() && port.device.send(&arrived.packet).is_err());
+                if gone { Fate::Lost } else { Fate::Passed }
             });
+            if let (Some(gateway), false) = (&port.gateway, lost)
+                && let Some(leaving) = gateway.handle(Side::Outside, &arrived.packet)
+            {
+                self.hand_on(arrived.to, &leaving);
+            }
         }
     }
 }

@@ -4,12 +4,13 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::process::Command;
 
-use tun_rs::DeviceBuilder;
+use tun_rs::{DeviceBuilder, SyncDevice};
 
 use crate::capture::Capture;
 use crate::core::{Core, Port, SharedLine};
 use crate::enter::is_inside;
 use crate::error::LabError;
+use crate::gateway::{Gateway, Link, ipv4};
 use crate::line::Line;
 use crate::namespace::Namespace;
 use crate::nat::Gate;
@@ -25,7 +26,9 @@ pub struct Lab {
     topology: Topology,
     nodes: Vec<(Node, Namespace)>,
     lines: Vec<Access>,
+    gateways: Vec<(&'static str, Gateway)>,
     // Last, so that packets are carried for as long as there are hosts.
+    _links: Vec<Link>,
     _core: Core,
 }
 
@@ -55,13 +58,24 @@ impl Lab {
 
         let mut lines = Vec::new();
         let mut ports = Vec::new();
+        let mut links = Vec::new();
+        let mut gateways = Vec::new();
         for (node, namespace) in &nodes {
-            let Uplink::Line(site) = node.uplink else {
-                continue;
+            let gateway = node.model().zip(node.addresses.first().and_then(|net| ipv4(net.address)));
+            let gateway = gateway.map(|(model, address)| Gateway::new(model, address, seed_of(topology, node.name)));
+            gateways.extend(gateway.clone().map(|gateway| (node.name, gateway)));
+            let site = match (node.uplink, &gateway) {
+                (Uplink::Line(site), _) => site,
+                (Uplink::Lan(_), None) => continue,
+                (Uplink::Lan(router), Some(gateway)) => {
+                    let above = nodes.iter().find(|(other, _)| other.name == router);
+                    let (_, above) = above.ok_or_else(|| LabError::NoSuch(router.to_owned()))?;
+                    let outside = tun(above, &format!("to-{}", node.name))?;
+                    links.push(Link::start(gateway.clone(), tun(namespace, node.interface())?, outside)?);
+                    continue;
+                }
             };
-            let device = namespace
-                .run(|| DeviceBuilder::new().name(node.interface()).enable(false).build_sync())?
-                .map_err(|error| LabError::io("make a TUN device", error))?;
+            let device = tun(namespace, node.interface())?;
             let line = SharedLine::new(match site {
                 "a" => topology.line_a,
                 "b" => topology.line_b,
@@ -69,12 +83,12 @@ impl Lab {
             });
             let recording = Recording::new();
             lines.push(Access { site, recording: recording.clone(), line: line.clone() });
-            ports.push(Port { device, networks: node.networks(), recording, line });
+            ports.push(Port { device, networks: node.networks(), recording, line, gateway });
         }
 
         wiring::connect(&nodes, topology.seed)?;
         let core = Core::start(ports)?;
-        Ok(Self { topology: *topology, nodes, lines, _core: core })
+        Ok(Self { topology: *topology, nodes, lines, gateways, _links: links, _core: core })
     }
 
     /// What this lab was built from.
@@ -156,6 +170,21 @@ impl Lab {
         Ok(())
     }
 
+    /// The NAT of the model that is called so.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::NoSuch`] for a name that the lab does not have, and for a NAT of the kernel.
+    pub fn gateway(&self, name: &str) -> Result<&Gateway, LabError> {
+        let found = self.gateways.iter().find(|(known, _)| *known == name);
+        found.map(|(_, gateway)| gateway).ok_or_else(|| LabError::NoSuch(name.to_owned()))
+    }
+
+    /// Every NAT of the model, with its name.
+    pub fn gateways(&self) -> impl Iterator<Item = (&'static str, &Gateway)> {
+        self.gateways.iter().map(|(name, gateway)| (*name, gateway))
+    }
+
     /// Records what an interface of a host or router (`eth0`; `wan` and `lan`) sends and receives.
     ///
     /// # Errors
@@ -170,9 +199,12 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// [`LabError::NoSuch`] for a host without a router.
+    /// [`LabError::NoSuch`] for a host without a router; [`LabError::Unsupported`] for a NAT of the model.
     pub fn remove_nat(&self, name: &str) -> Result<(), LabError> {
         match self.node(name)?.0.uplink {
+            Uplink::Lan(router) if self.node(router)?.0.model().is_some() => {
+                Err(LabError::Unsupported("a NAT of the model cannot be removed"))
+            }
             Uplink::Lan(router) => self.node(router)?.1.nft("flush ruleset"),
             Uplink::Line(_) => Err(LabError::NoSuch(format!("NAT in front of {name}"))),
         }
@@ -197,6 +229,17 @@ impl Lab {
             .find(|access| uplink == Uplink::Line(access.site))
             .ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }
+}
+
+fn tun(namespace: &Namespace, name: &str) -> Result<SyncDevice, LabError> {
+    namespace
+        .run(|| DeviceBuilder::new().name(name).enable(false).build_sync())?
+        .map_err(|error| LabError::io("make a TUN device", error))
+}
+
+/// Each NAT of a network draws its own ports, which the network's seed decides.
+fn seed_of(topology: &Topology, name: &str) -> u64 {
+    name.bytes().fold(u64::from(topology.seed), |seed, octet| seed.wrapping_mul(31).wrapping_add(octet.into()))
 }
 
 impl Drop for Lab {

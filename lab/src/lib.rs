@@ -50,6 +50,12 @@
 //! results behind some kind of NAT means something only where that NAT has been proved to be of the
 //! kind.
 //!
+//! # NATs of the model
+//!
+//! [`NatKind::Model`] puts the simulator's NAT in front of the same packets: a [`Gateway`] on the router's
+//! outside, which can be everything that `sim`'s `Behaviour` can say, sequential ports and address-dependent
+//! mapping among it. `pinhole-lab behind` runs any program behind one.
+//!
 //! # Trials
 //!
 //! [`trial`] runs the reference server and two peers in a lab and collects what they say; [`cells`] is the
@@ -59,9 +65,12 @@
 //! # What it does not do
 //!
 //! - Lines have no bandwidth, queue, jitter or reordering.
-//! - NATs are those of one kernel. They draw public ports by a hash or at random, never one after the
-//!   other; ICMP errors are translated as the kernel does it; a mapping lives as long as the kernel's
-//!   flow (30 s, or 120 s once it has been two-way).
+//! - The kernel's NATs draw public ports by a hash or at random, never one after the other; ICMP errors are
+//!   translated as the kernel does it; a mapping lives as long as the kernel's flow (30 s, or 120 s once it
+//!   has been two-way).
+//! - The model's NATs translate IPv4, UDP, TCP and ICMP errors about these. They drop and count fragments
+//!   (against RFC 4787, REQ-14), ICMP echoes, and everything else. They follow TCP's flags, not its windows.
+//!   One of them can be behind another, but not behind one of the kernel.
 //! - A NAT that turns packets around does not filter them on that way, and the symmetric kind does not
 //!   turn any around.
 //! - Linux only.
@@ -74,6 +83,7 @@ pub mod cells;
 mod core;
 mod enter;
 mod error;
+mod gateway;
 mod lab;
 pub mod ladder;
 mod line;
@@ -91,9 +101,10 @@ pub use behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port,
 pub use capture::Capture;
 pub use enter::{enter, missing};
 pub use error::{LabError, Missing};
+pub use gateway::{Counts, Gateway, PRESETS, Unread, preset};
 pub use lab::Lab;
 pub use line::{Line, Way};
 pub use nat::{NatKind, UnsolicitedSyn};
-pub use probe::{probe, prove};
+pub use probe::{Finer, probe, prove};
 pub use recording::{Direction, Fate, KEPT_OCTETS, Packet, Recording, Totals};
 pub use topology::{Kind, Topology};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use pinhole_lab::{Kind, Lab, Line, NatKind, Topology, UnsolicitedSyn, enter, prove};
+use pinhole_lab::{Kind, Lab, Line, NatKind, PRESETS, Topology, UnsolicitedSyn, enter, prove};
 
 /// Programs behind real NATs, without root and without touching the network of this machine.
 #[derive(Parser)]
@@ -25,9 +25,10 @@ enum Verb {
     List,
     /// Measure kinds of NAT and compare them with what they declare.
     Probe {
-        /// Which kinds; all if none is named.
+        /// Which kinds; all of the kernel's if none is named.
         kinds: Vec<NatKind>,
     },
+    Behind(command::behind::Arguments),
     Cells(command::cells::Arguments),
     Bench(command::bench::Arguments),
     Checks(command::checks::Arguments),
@@ -78,11 +79,18 @@ fn main() -> anyhow::Result<ExitCode> {
             for kind in NatKind::ALL {
                 println!("NAT     {kind}");
             }
+            for (name, what, _) in PRESETS {
+                println!("model   model:{name}: {what}");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Verb::Probe { kinds } => {
             enter()?;
             probe(if kinds.is_empty() { &NatKind::ALL } else { &kinds })
+        }
+        Verb::Behind(arguments) => {
+            enter()?;
+            command::behind::run(&arguments)
         }
         Verb::Cells(arguments) => {
             enter()?;

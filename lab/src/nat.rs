@@ -4,14 +4,18 @@ use std::str::FromStr;
 
 use crate::behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};
 use crate::error::LabError;
+use crate::gateway::preset;
 
-/// A kind of NAT, in the draft's words. `nat/*.nft` says why each behaves so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A kind of NAT: those of the kernel in the draft's words, of which `nat/*.nft` says why each behaves so, and
+/// whatever the simulator's model can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NatKind {
     /// Endpoint-independent mapping to another port; filters by remote address.
     AddressRestricted,
     /// Endpoint-independent mapping to another port; filters nothing that has a mapping.
     Full,
+    /// The model, with this behaviour.
+    Model(pinhole_sim::Behaviour),
     /// Endpoint-independent mapping that keeps the port; filters by remote endpoint.
     PortRestricted,
     /// Endpoint-independent mapping to another port; filters by remote endpoint.
@@ -33,7 +37,7 @@ pub enum UnsolicitedSyn {
 }
 
 impl NatKind {
-    /// Every kind.
+    /// Every kind that the kernel makes.
     pub const ALL: [Self; 6] = [
         Self::AddressRestricted,
         Self::Full,
@@ -43,12 +47,13 @@ impl NatKind {
         Self::Symmetric,
     ];
 
-    /// The name of its file, without the ending.
+    /// The name of its file, without the ending; `model` for the model.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::AddressRestricted => "address-restricted",
             Self::Full => "full",
+            Self::Model(_) => "model",
             Self::PortRestricted => "port-restricted",
             Self::PortRestrictedOtherPort => "port-restricted-other-port",
             Self::SpoiledByEarlyPackets => "spoiled-by-early-packets",
@@ -59,6 +64,9 @@ impl NatKind {
     /// What a NAT of this kind declares to be; [`probe`](crate::probe) measures the same.
     #[must_use]
     pub fn declared(self, syn: UnsolicitedSyn, hairpin: bool) -> Behaviour {
+        if let Self::Model(model) = self {
+            return Behaviour::of_model(&modelled(model, hairpin, false, syn));
+        }
         let mapping = match self {
             Self::Symmetric => Mapping::AddressAndPortDependent,
             _ => Mapping::EndpointIndependent,
@@ -94,6 +102,7 @@ impl NatKind {
         match self {
             Self::AddressRestricted => include_str!("../nat/address-restricted.nft"),
             Self::Full => include_str!("../nat/full.nft"),
+            Self::Model(_) => "",
             Self::PortRestricted => include_str!("../nat/port-restricted.nft"),
             Self::PortRestrictedOtherPort => include_str!("../nat/port-restricted-other-port.nft"),
             Self::SpoiledByEarlyPackets => include_str!("../nat/spoiled-by-early-packets.nft"),
@@ -112,6 +121,9 @@ impl FromStr for NatKind {
     type Err = LabError;
 
     fn from_str(name: &str) -> Result<Self, LabError> {
+        if let Some(model) = name.strip_prefix("model:") {
+            return preset(model).map(Self::Model).ok_or_else(|| LabError::NoSuch(name.to_owned()));
+        }
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }
 }
@@ -133,12 +145,41 @@ impl FromStr for UnsolicitedSyn {
 pub(crate) enum Gate {
     Nat { kind: NatKind, hairpin: bool, udp_blocked: bool, syn: UnsolicitedSyn },
     Ipv6Firewall { syn: UnsolicitedSyn },
+    Model(pinhole_sim::Behaviour),
+}
+
+/// The behaviour of a model's NAT in a network that asks for a hairpin, blocked UDP or resets, as it asks for
+/// them from the kernel's.
+pub(crate) fn modelled(
+    mut model: pinhole_sim::Behaviour,
+    hairpin: bool,
+    udp_blocked: bool,
+    syn: UnsolicitedSyn,
+) -> pinhole_sim::Behaviour {
+    if hairpin && model.hairpin == pinhole_sim::Hairpin::None {
+        model.hairpin = pinhole_sim::Hairpin::ExternalSource;
+        model.hairpin_filtered = false;
+    }
+    if syn == UnsolicitedSyn::Rst {
+        model.unsolicited_syn = pinhole_sim::nat::Unsolicited::Reset;
+    }
+    model.block_udp |= udp_blocked;
+    model
 }
 
 impl Gate {
+    /// The NAT of the model that stands here, if one does.
+    pub(crate) const fn model(self) -> Option<pinhole_sim::Behaviour> {
+        match self {
+            Self::Model(behaviour) => Some(behaviour),
+            Self::Nat { .. } | Self::Ipv6Firewall { .. } => None,
+        }
+    }
+
     /// The rules to load, for a router whose outside address is `public`.
     pub(crate) fn rules(self, public: std::net::IpAddr, seed: u32) -> String {
         match self {
+            Self::Model(_) => String::new(),
             Self::Ipv6Firewall { syn } => [include_str!("../nat/ipv6-firewall.nft"), unsolicited(syn)].join("\n"),
             Self::Nat { kind, hairpin, udp_blocked, syn } => {
                 let mut rules = format!("define public = {public}\n");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::LabError;
 use crate::namespace::Net;
-use crate::nat::{Gate, NatKind};
+use crate::nat::{Gate, NatKind, UnsolicitedSyn, modelled};
 use crate::topology::{Kind, Topology};
 
 /// One namespace: a host, or a router with a LAN.
@@ -34,6 +34,11 @@ impl Node {
         if self.lan.is_some() { "wan" } else { "eth0" }
     }
 
+    /// The NAT of the model that stands in front of it, if one does.
+    pub(crate) fn model(&self) -> Option<pinhole_sim::Behaviour> {
+        self.gate.and_then(Gate::model)
+    }
+
     /// What can be reached through it from the core.
     pub(crate) fn networks(&self) -> Vec<Net> {
         match (self.gate, self.lan) {
@@ -55,7 +60,7 @@ impl Node {
 pub(crate) fn plan(topology: &Topology) -> Result<Vec<Node>, LabError> {
     use Uplink::{Lan, Line};
 
-    let nat = |kind: NatKind, hairpin: bool| Gate::Nat { kind, hairpin, udp_blocked: false, syn: topology.syn };
+    let nat = |kind: NatKind, hairpin: bool| gate(kind, hairpin, false, topology.syn);
     let s = Node::host("s", Line("s"), &[v4([18, 181, 0, 31], 32), v4([18, 181, 0, 32], 32)]);
     let nat_a = |outside: (Uplink, Net), hairpin| {
         Node::router("nat-a", outside.0, &[outside.1], LAN_A, nat(topology.nat_a, hairpin))
@@ -69,7 +74,7 @@ pub(crate) fn plan(topology: &Topology) -> Result<Vec<Node>, LabError> {
     let nodes = match topology.kind {
         Kind::TwoNats => vec![s, nat_a((Line("a"), PUBLIC_A), false), a, nat_b((Line("b"), PUBLIC_B)), b],
         Kind::UdpBlocked => {
-            let gate = Gate::Nat { kind: topology.nat_a, hairpin: false, udp_blocked: true, syn: topology.syn };
+            let gate = gate(topology.nat_a, false, true, topology.syn);
             let nat_a = Node::router("nat-a", Line("a"), &[PUBLIC_A], LAN_A, gate);
             vec![s, nat_a, a, nat_b((Line("b"), PUBLIC_B)), b]
         }
@@ -128,7 +133,19 @@ pub(crate) fn plan(topology: &Topology) -> Result<Vec<Node>, LabError> {
     if symmetric_hairpin {
         return Err(LabError::Unsupported("a symmetric NAT has no one public endpoint to turn packets around at"));
     }
+    let model = |node: &Node| node.model().is_some();
+    let above = |node: &Node| nodes.iter().find(|other| node.uplink == Uplink::Lan(other.name));
+    if nodes.iter().any(|node| model(node) && above(node).is_some_and(|above| !model(above))) {
+        return Err(LabError::Unsupported("a NAT of the model can only be behind another of the model"));
+    }
     Ok(nodes)
+}
+
+fn gate(kind: NatKind, hairpin: bool, udp_blocked: bool, syn: UnsolicitedSyn) -> Gate {
+    match kind {
+        NatKind::Model(model) => Gate::Model(modelled(model, hairpin, udp_blocked, syn)),
+        _ => Gate::Nat { kind, hairpin, udp_blocked, syn },
+    }
 }
 
 const fn v4(octets: [u8; 4], prefix: u8) -> Net {

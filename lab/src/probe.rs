@@ -5,11 +5,15 @@
 //! address and one of its second: what differs between the first two depends on the port, what
 //! differs for the third alone depends on the address.
 
+mod finer;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+
+pub use finer::Finer;
 
 use crate::behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};
 use crate::error::LabError;
@@ -26,10 +30,21 @@ pub fn prove(kind: NatKind, syn: UnsolicitedSyn, hairpin: bool) -> Result<Behavi
     let mut topology = Topology::new(Kind::OneNat { hairpin });
     topology.nat_a = kind;
     topology.syn = syn;
-    let measured = probe(&Lab::build(&topology)?)?;
+    let lab = Lab::build(&topology)?;
+    let measured = probe(&lab)?;
     let declared = kind.declared(syn, hairpin);
+    agree(kind, &declared, &measured)?;
+    if let NatKind::Model(model) = kind {
+        let dependent = measured.mapping != Mapping::EndpointIndependent;
+        let filters = measured.filtering != Filtering::EndpointIndependent;
+        agree(kind, &Finer::of_model(&model), &finer::measure(&lab, dependent, filters)?)?;
+    }
+    Ok(measured)
+}
+
+fn agree<T: PartialEq + std::fmt::Debug>(kind: NatKind, declared: &T, measured: &T) -> Result<(), LabError> {
     if measured == declared {
-        return Ok(measured);
+        return Ok(());
     }
     Err(LabError::NotAsDeclared {
         kind: kind.name().to_owned(),

@@ -47,8 +47,11 @@ fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     }
 }
 
-/// The router's address on the LAN that a node is on.
+/// The router's address on the LAN that a node is on; none where a NAT of the model stands between the two.
 fn gateway(node: &Node, nodes: &[(Node, Namespace)]) -> Option<IpAddr> {
+    if node.model().is_some() {
+        return None;
+    }
     let Uplink::Lan(router) = node.uplink else {
         return None;
     };
@@ -98,6 +101,9 @@ fn cables(nodes: &[(Node, Namespace)]) -> String {
         let Uplink::Lan(router) = node.uplink else {
             continue;
         };
+        if node.model().is_some() {
+            continue;
+        }
         let Some((_, at)) = nodes.iter().find(|(other, _)| other.name == router) else {
             continue;
         };
@@ -119,11 +125,22 @@ fn interfaces(node: &Node, nodes: &[(Node, Namespace)]) -> String {
     if let Some(lan) = node.lan {
         batch.push_str("link add lan type bridge mcast_snooping 0\n");
         for (other, _) in nodes.iter().filter(|(other, _)| other.uplink == Uplink::Lan(node.name)) {
-            batch.push_str(&format!("link set dev to-{0} master lan\nlink set dev to-{0} up\n", other.name));
+            if other.model().is_none() {
+                batch.push_str(&format!("link set dev to-{} master lan\n", other.name));
+            }
+            batch.push_str(&format!("link set dev to-{} up\n", other.name));
         }
         batch.push_str(&format!("addr add {lan} dev lan{}\nlink set dev lan up\n", no_detection(lan)));
+        // The other end of a NAT of the model is a TUN device, on which there are no neighbours to ask for.
+        for (other, _) in nodes.iter().filter(|(other, _)| other.uplink == Uplink::Lan(node.name)) {
+            for net in other.addresses.iter().filter(|_| other.model().is_some()) {
+                batch.push_str(&format!("route add {} dev to-{}\n", net.address, other.name));
+            }
+        }
     }
-    for address in &node.addresses {
+    // The outside address of a NAT of the model is not one of the router's own: the kernel would keep what
+    // the inside sends to it.
+    for address in node.addresses.iter().filter(|_| node.model().is_none()) {
         batch.push_str(&format!("addr add {address} dev {outside}{}\n", no_detection(*address)));
     }
     batch.push_str(&format!("link set dev {outside} up\n"));

@@ -1,5 +1,6 @@
-//! The verbs that run the reference binaries.
+//! The verbs that run programs.
 
+pub(crate) mod behind;
 pub(crate) mod bench;
 pub(crate) mod cells;
 pub(crate) mod checks;
