@@ -2,19 +2,16 @@
 
 use alloc::vec::Vec;
 
-use super::{Certainty, CloseReason, MAX_ATTEMPTS, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
-use crate::constants::{
-    ATTEMPT_TIMEOUT, DIAL_RETRY, DIAL_RETRY_AFTER_RESET, MAX_CANDIDATES, MAX_DIALS, MAX_PATHS, PUNCH_TIMES,
-    TCP_ATTEMPT_TIMEOUT,
-};
+use super::dials::Dial;
+use super::{CloseReason, MAX_ATTEMPTS, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
+use crate::constants::{ATTEMPT_TIMEOUT, MAX_CANDIDATES, MAX_PATHS, PUNCH_TIMES, TCP_ATTEMPT_TIMEOUT};
 use crate::endpoint::{Address, Endpoint};
-use crate::engine::{NetError, StreamId, Transport};
+use crate::engine::Transport;
 use crate::peer::api::PathKind;
-use crate::peer::core::{Core, Purpose, Timer};
+use crate::peer::core::{Core, Timer};
 use crate::peer::leg::{Leg, Slot};
 use crate::peer::path::{Link, Path, PathId};
 use crate::time::{Duration, Instant};
-use crate::wire::code::Mapping;
 use crate::wire::control::{Attempt as Proposal, Introduced};
 use crate::wire::message::Request;
 
@@ -27,15 +24,6 @@ pub(in crate::peer) enum Attempt {
     Running { number: u8, started: Instant, round: usize, dials: Vec<Dial> },
     /// The next attempt follows.
     Pausing { number: u8 },
-}
-
-/// The dials to one candidate.
-#[derive(Clone, Debug)]
-pub(in crate::peer) struct Dial {
-    remote: Endpoint,
-    stream: Option<StreamId>,
-    tries: u8,
-    at: Option<Instant>,
 }
 
 impl Attempt {
@@ -155,15 +143,6 @@ impl Session {
         }
     }
 
-    /// Ends dials that have not connected. Those that have are paths.
-    pub(super) fn stop_dials(&mut self, core: &mut Core) {
-        if let Attempt::Running { dials, .. } = &mut self.attempt {
-            for stream in dials.iter_mut().filter_map(|dial| dial.stream.take()) {
-                core.close(stream, true);
-            }
-        }
-    }
-
     /// Makes a path (UDP) or a dial (TCP) for each candidate that has none.
     fn try_candidates(&mut self, core: &mut Core) {
         let Some(transport) = self.transport else {
@@ -259,103 +238,6 @@ impl Session {
         }
     }
 
-    // --- TCP ---
-
-    pub(super) fn on_dials_due(&mut self, core: &mut Core) {
-        let handle = self.handle;
-        let Attempt::Running { dials, .. } = &mut self.attempt else {
-            return;
-        };
-        let mut next: Option<Instant> = None;
-        for dial in dials.iter_mut() {
-            let Some(at) = dial.at else { continue };
-            if at > core.now {
-                next = Some(next.map_or(at, |next| next.min(at)));
-                continue;
-            }
-            dial.at = None;
-            let Some(socket) = core.port_of(Transport::Tcp, dial.remote.family()) else {
-                continue;
-            };
-            if core.budget.take(core.now, dial.remote.address(), SYN_OCTETS) {
-                dial.tries += 1;
-                dial.stream = Some(core.dial(socket, dial.remote, Purpose::Dial(handle)));
-            }
-        }
-        if let Some(at) = next {
-            core.timers.set(Timer::Dial(handle), at);
-        }
-    }
-
-    /// Whether the attempt dials this endpoint, or has given that up.
-    pub(in crate::peer) fn is_dialling(&self, endpoint: Endpoint) -> bool {
-        matches!(&self.attempt, Attempt::Running { dials, .. } if dials.iter().any(|dial| dial.remote == endpoint))
-    }
-
-    /// A stream to where this session dials is there: who dialled speaks first.
-    pub(in crate::peer) fn on_dialled(&mut self, core: &mut Core, stream: StreamId) {
-        if let Attempt::Running { dials, .. } = &mut self.attempt {
-            for dial in dials.iter_mut().filter(|dial| dial.stream == Some(stream)) {
-                dial.stream = None;
-            }
-        }
-        let Some(remote) = core.streams.get(&stream).map(|entry| entry.remote) else {
-            return;
-        };
-        let Some(at) = self.add_stream_path(core, stream, remote) else {
-            return;
-        };
-        // [R-TCP-006]
-        if let Some((packet, nonce)) = self.opening(core, at, None) {
-            self.paths[at].remember(nonce, false);
-            core.write(stream, &packet);
-        }
-    }
-
-    /// A dial of this session failed: again, unless the tuple is connected already.
-    pub(in crate::peer) fn on_dial_failed(&mut self, core: &mut Core, stream: StreamId, error: Option<NetError>) {
-        let jitter = core.visible.below(DIAL_RETRY_JITTER);
-        let Attempt::Running { dials, .. } = &mut self.attempt else {
-            return;
-        };
-        let Some(dial) = dials.iter_mut().find(|dial| dial.stream == Some(stream)) else {
-            return;
-        };
-        dial.stream = None;
-        // [R-TCP-004]
-        if dial.tries >= MAX_DIALS {
-            return;
-        }
-        let wait = match error {
-            Some(NetError::Refused | NetError::Reset) => DIAL_RETRY_AFTER_RESET,
-            // [R-TCP-005]
-            // The tuple is connected or being accepted: the stream comes by the listener.
-            Some(NetError::AddressNotAvailable | NetError::AddressInUse) => DIAL_RETRY * 2,
-            Some(NetError::Unreachable | NetError::NotPermitted | NetError::TimedOut | NetError::Other) | None => {
-                DIAL_RETRY * 4 / 5 + Duration::from_micros(jitter)
-            }
-        };
-        let at = core.now + wait;
-        dial.at = Some(at);
-        core.timers.set_earlier(Timer::Dial(self.handle), at);
-    }
-
-    /// Makes a stream a path of this session.
-    pub(super) fn add_stream_path(&mut self, core: &mut Core, stream: StreamId, remote: Endpoint) -> Option<usize> {
-        let at = self.add_path(core, Link::Stream { stream, remote });
-        let Some(at) = at else {
-            core.close(stream, true);
-            return None;
-        };
-        // [R-SEC-034]
-        self.paths[at].lane = self.association.as_mut().map(crate::association::Association::lane);
-        if let Some(entry) = core.streams.get_mut(&stream) {
-            entry.purpose = Purpose::Path(self.handle, self.paths[at].id);
-        }
-        core.timers.clear(Timer::FirstFrame(stream));
-        Some(at)
-    }
-
     // --- the end of an attempt ---
 
     /// The time of the attempt is over, or the pause after it. `true` when the session is to be forgotten.
@@ -399,36 +281,6 @@ impl Session {
         }
         false
     }
-
-    /// Why there is no direct path, as far as the evidence tells.
-    fn verdict(&self, core: &Core, leg: &Leg) -> (Verdict, Certainty) {
-        if core.config.relay == RelayPolicy::Only {
-            return (Verdict::RELAY_ONLY, Certainty::Proved);
-        }
-        if self.association.is_none() {
-            return (Verdict::PEER_SILENT, Certainty::Consistent);
-        }
-        if self.candidates.is_empty() {
-            return (Verdict::NO_CANDIDATES, Certainty::Proved);
-        }
-        let slot = self.transport.and_then(|transport| leg.slot_of(transport));
-        let own = slot.map_or(Mapping::UNKNOWN, |slot| leg.bindings()[slot].mapping);
-        let public = slot.and_then(|slot| leg.bindings()[slot].public).map(Endpoint::address);
-        let dependent = |mapping| mapping == Mapping::ENDPOINT_DEPENDENT;
-        match (own, self.remote_mapping) {
-            (own, other) if dependent(own) && dependent(other) => {
-                (Verdict::BOTH_ENDPOINT_DEPENDENT, Certainty::Consistent)
-            }
-            (own, other) if dependent(own) || dependent(other) => (Verdict::ENDPOINT_DEPENDENT, Certainty::Consistent),
-            _ if self.candidates.iter().any(|candidate| Some(candidate.address()) == public) => {
-                (Verdict::NO_HAIRPIN, Certainty::Consistent)
-            }
-            (Mapping::ENDPOINT_INDEPENDENT, Mapping::ENDPOINT_INDEPENDENT) => {
-                (Verdict::FILTERED, Certainty::Consistent)
-            }
-            _ => (Verdict::UNKNOWN, Certainty::Unknown),
-        }
-    }
 }
 
 /// Whether there is evidence that `endpoint` is on a network that this peer is on, too: an interface with
@@ -449,7 +301,3 @@ fn is_private(core: &Core, address: Address) -> bool {
 
 /// How long the initiator waits for message 2 after its introduction.
 const INTRODUCED_PATIENCE: Duration = Duration::from_secs(15);
-/// What a SYN costs of the budget, in octets.
-const SYN_OCTETS: usize = 60;
-/// The spread of [`DIAL_RETRY`], in microseconds.
-const DIAL_RETRY_JITTER: u64 = 400_000;

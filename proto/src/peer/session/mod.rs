@@ -1,16 +1,18 @@
 //! A session with one other peer (`spec/sessions.md`).
 //!
 //! The handshake belongs to the session, not to a path: it completes once, on whichever way is first.
-//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `receive.rs` what arrives, `paths.rs` what
+//! `handshake.rs` has the handshakes, `attempt.rs` the punching, `dials.rs` its TCP half, `receive.rs` what arrives, `paths.rs` what
 //! goes out on which path, `keep.rs` and `relay.rs` what keeps a way open, `data.rs` what the application says.
 
 mod attempt;
 mod data;
+mod dials;
 mod handshake;
 mod keep;
 mod paths;
 mod receive;
 mod relay;
+mod verdict;
 
 use alloc::vec::Vec;
 
