@@ -145,6 +145,14 @@ MESSAGE_1 = ("message_1", octet_string("MAX_MESSAGE_1"))
 MESSAGE_2 = ("message_2", octet_string("MAX_MESSAGE_2"))
 CHECK = [("nonce", octets(8)), ("observed", endpoint)]
 
+FORECAST = [("allocation", octet), ("endpoint", endpoint), ("step", integer(16))]
+ATTEMPT = [
+    ("width", integer(16)),
+    ("mapping", octet),
+    CANDIDATES,
+    ("forecast", option(lambda reader: fields(reader, FORECAST))),
+]
+
 CONTROL = {
     "PathCheck": CHECK,
     "PathReply": CHECK,
@@ -165,7 +173,8 @@ CONTROL = {
     "RelayOpen": [SESSION, ("peer", key), ("transport", octet)],
     "RelayOpened": [("channel", octets(8))],
     "Select": [],
-    "Attempt": [("number", octet)],
+    "Attempt": [("number", integer(16)), ("strategy", octet), ("delay", integer(16)), *ATTEMPT],
+    "Attempted": [("accepted", boolean), *ATTEMPT],
     "Close": [],
     "Finish": [("offset", text_integer(64))],
 }

@@ -1,9 +1,9 @@
 //! Messages out of a script: any kind, with fields that mean something, or with any body at all.
 
-use pinhole_proto::wire::code::{Policy, Refusal, Transports};
+use pinhole_proto::wire::code::{Allocation, Mapping, Policy, Refusal, Strategy, Transports};
 use pinhole_proto::wire::control::{
-    Ack, Acknowledge, Answer, Answered, Attempt, Close, Connect, Finish, Introduce, Introduced, PathCheck, PathReply,
-    Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
+    Ack, Acknowledge, Answer, Answered, Attempt, Attempted, Close, Connect, Finish, Forecast, Introduce, Introduced,
+    PathCheck, PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
 };
 use pinhole_proto::wire::message::{Message, Reply, Request, RequestId};
 use pinhole_proto::wire::{ChannelId, List, Nonce, SessionId};
@@ -33,7 +33,7 @@ pub struct Context {
 }
 
 /// The number of kinds that [`message`] tells apart.
-pub const KINDS: u8 = 26;
+pub const KINDS: u8 = 27;
 
 /// The plaintext of a packet: up to four messages. `None` at the end of the script.
 pub fn plaintext(script: &mut Script<'_>, context: &mut Context) -> Option<Vec<u8>> {
@@ -128,13 +128,34 @@ fn message(kind: u8, script: &mut Script<'_>, context: &mut Context, out: &mut V
         }
         15 => answer(Reply::RelayOpened(RelayOpened { channel: channel.unwrap_or_default() })),
         16 => request(Request::Select(Select {})),
-        17 => request(Request::Attempt(Attempt { number: script.octet()? })),
+        17 => {
+            let (number, strategy, flags) = (u16::from(script.octet()?), Strategy(script.octet()?), script.octet()?);
+            request(Request::Attempt(Attempt {
+                number,
+                strategy,
+                delay: u16::from(flags & 0x0f) * 100,
+                width: script.word()?,
+                mapping: Mapping(flags & 3),
+                candidates: List::from_first(endpoints(usize::from(flags >> 4))),
+                forecast: forecast(script, endpoint)?,
+            }))
+        }
         18 => request(Request::Close(Close {})),
         19 => request(Request::Finish(Finish { offset: number(script)? })),
         20 => Message::Datagram(script.counted()?),
         21 => Message::Data { offset: number(script)?, octets: script.counted()? },
         22 => Message::Ack(Ack { next: number(script)?, window: number(script)? as u32 }),
         23 => Message::Unknown(0x80 | choice),
+        25 => {
+            let flags = script.octet()?;
+            answer(Reply::Attempted(Attempted {
+                accepted: flags & 1 == 1,
+                width: script.word()?,
+                mapping: Mapping(flags >> 1 & 3),
+                candidates: List::from_first(endpoints(usize::from(flags >> 4))),
+                forecast: forecast(script, endpoint)?,
+            }))
+        }
         24 => {
             // A known kind with any body.
             let body = script.counted()?;
@@ -152,6 +173,13 @@ fn message(kind: u8, script: &mut Script<'_>, context: &mut Context, out: &mut V
     };
     message.encode(out);
     Some(())
+}
+
+/// A forecast or none.
+fn forecast(script: &mut Script<'_>, endpoint: Endpoint) -> Option<Option<Forecast>> {
+    let choice = script.octet()?;
+    let forecast = Forecast { allocation: Allocation(choice & 3), endpoint, step: u16::from(choice >> 2) };
+    Some((choice != 0).then_some(forecast))
 }
 
 /// Fresh, one that was heard, one of its own again, or any.

@@ -101,6 +101,10 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(3_000);
 pub const TCP_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(8_000);
 /// The most attempts of a session, counted from its start or its last direct path (`spec/punching.md`).
 pub const MAX_ATTEMPTS: u8 = 3;
+/// The most proposals of the other side that a peer takes within a minute (`spec/punching.md`, "Attempts").
+pub const ATTEMPTS_PER_MINUTE: u8 = 12;
+/// The most addresses in an attempt that only the other peer vouches for (`spec/punching.md`, "Attempts").
+pub const MAX_UNNAMED: usize = 2;
 /// The most Noise messages 2 that an initiator tries for a session (`spec/punching.md`).
 pub const MAX_MESSAGE_2_TRIES: u8 = 8;
 /// The most punches for sessions that are not introduced yet (`spec/punching.md`).

@@ -102,6 +102,11 @@ impl Path {
         }
     }
 
+    /// Whether it is proved and leads to `address`.
+    pub(super) fn has_proved(&self, address: Address) -> bool {
+        self.state == PathState::Proved && self.remote().is_some_and(|remote| remote.address() == address)
+    }
+
     /// Remembers a nonce that is sent on this path only.
     pub(super) fn remember(&mut self, nonce: Nonce, full_size: bool) {
         if self.nonces.len() >= MAX_NONCES {

@@ -158,6 +158,7 @@ pub(super) fn on_answer(
         | Reply::Acknowledge(_)
         | Reply::Refreshed(_)
         | Reply::Introduced(_)
+        | Reply::Attempted(_)
         | Reply::RelayOpened(_) => return,
     };
     relay.on_accepted(session, initiator, responder, common);

@@ -68,6 +68,8 @@ pub mod message {
     pub const CLOSE: u8 = 0x32;
     /// Request: the sender's byte stream ends.
     pub const FINISH: u8 = 0x33;
+    /// Answer to `Attempt`.
+    pub const ATTEMPTED: u8 = 0x34;
     /// A datagram of the application.
     pub const DATAGRAM: u8 = 0x38;
     /// Octets of the byte stream.
@@ -179,6 +181,67 @@ impl Mapping {
     pub const ENDPOINT_INDEPENDENT: Self = Self(1);
     /// Different public endpoints.
     pub const ENDPOINT_DEPENDENT: Self = Self(2);
+}
+
+/// How the ports of fresh mappings follow each other, `spec/registries/allocations.csv`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Allocation(pub u8);
+
+impl Allocation {
+    /// Not measured.
+    pub const UNKNOWN: Self = Self(0);
+    /// By a step that was the same every time.
+    pub const SEQUENTIAL: Self = Self(1);
+    /// By no rule that the samples show.
+    pub const RANDOM: Self = Self(2);
+
+    /// The name in the registry.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            1 => "sequential",
+            2 => "random",
+            _ => "unknown",
+        }
+    }
+}
+
+/// How an attempt tries to get through, `spec/registries/strategies.csv`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Strategy(pub u8);
+
+impl Strategy {
+    /// Both sides send to the candidates.
+    pub const PLAIN: Self = Self(0);
+    /// Sequential ports are predicted.
+    pub const PREDICTED: Self = Self(1);
+    /// Many ports meet many sockets.
+    pub const BIRTHDAY: Self = Self(2);
+    /// The first packets die on the way.
+    pub const LOW_TTL: Self = Self(3);
+    /// TCP: one side after the other; the connection to the server's other port stays.
+    pub const TCP_SEQUENTIAL_KEEP: Self = Self(4);
+    /// TCP: one side after the other; the connection to the server's other port is closed first.
+    pub const TCP_SEQUENTIAL_CLOSE: Self = Self(5);
+    /// TCP: sequential ports are predicted.
+    pub const TCP_PREDICTED: Self = Self(6);
+
+    /// The name in the registry.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            0 => "plain",
+            1 => "predicted",
+            2 => "birthday",
+            3 => "low-ttl",
+            4 => "tcp-sequential-keep",
+            5 => "tcp-sequential-close",
+            6 => "tcp-predicted",
+            _ => "unknown",
+        }
+    }
 }
 
 /// Who may be introduced to a peer, `spec/introduction.md`.

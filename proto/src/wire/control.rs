@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{Policy, Refusal, Transports};
+use super::code::{Allocation, Mapping, Policy, Refusal, Strategy, Transports};
 use super::sealed::ChannelId;
 use super::{List, Nonce, SessionId, Versions};
 use crate::constants::{MAX_CANDIDATES, MAX_MESSAGE_1, MAX_MESSAGE_2, MAX_PRIVATE};
@@ -179,10 +179,49 @@ pub struct RelayOpened {
 pub struct Select {}
 
 /// Punch again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counts attempts of the session from 1; a lower number than one seen is ignored.
-    pub number: u8,
+    /// Counts attempts of the session from 1.
+    pub number: u16,
+    /// How.
+    pub strategy: Strategy,
+    /// How long both sides wait before they begin, in milliseconds: the receiver from when it answers, the
+    /// sender from when the answer arrives.
+    pub delay: u16,
+    /// How many ports of the other side each side tries, by the strategy's own rule; 0 where it has none.
+    pub width: u16,
+    /// How the sender's NAT maps.
+    pub mapping: Mapping,
+    /// Where the sender may be reached, private endpoints included.
+    pub candidates: Candidates,
+    /// Where the sender's next mapping is expected.
+    pub forecast: Option<Forecast>,
+}
+
+/// Answer to [`Attempt`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempted {
+    /// Whether the sender takes part.
+    pub accepted: bool,
+    /// The width that both sides use, at most that of the [`Attempt`].
+    pub width: u16,
+    /// How the sender's NAT maps.
+    pub mapping: Mapping,
+    /// Where the sender may be reached, private endpoints included.
+    pub candidates: Candidates,
+    /// Where the sender's next mapping is expected.
+    pub forecast: Option<Forecast>,
+}
+
+/// What a peer measured of its NAT's port allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// How ports follow each other.
+    pub allocation: Allocation,
+    /// The external endpoint of the next mapping, if the ports follow each other; else the latest one.
+    pub endpoint: Endpoint,
+    /// What is added to a port to have the next one, modulo 65,536; 0 where they do not follow each other.
+    pub step: u16,
 }
 
 /// The session ends.

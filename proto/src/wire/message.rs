@@ -17,8 +17,8 @@ use serde::Serialize;
 use super::code::message as code;
 use super::codec::{decode, encode};
 use super::control::{
-    Ack, Acknowledge, Answer, Answered, Attempt, Close, Connect, Finish, Introduce, Introduced, PathCheck, PathReply,
-    Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
+    Ack, Acknowledge, Answer, Answered, Attempt, Attempted, Close, Connect, Finish, Introduce, Introduced, PathCheck,
+    PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
 };
 use super::extension;
 use crate::discard::Discard;
@@ -158,6 +158,8 @@ pub enum Reply {
     Answer(Answer),
     /// See [`RelayOpened`].
     RelayOpened(RelayOpened),
+    /// See [`Attempted`].
+    Attempted(Attempted),
 }
 
 impl Reply {
@@ -172,6 +174,7 @@ impl Reply {
             Self::Introduced(_) => code::INTRODUCED,
             Self::Answer(_) => code::ANSWER,
             Self::RelayOpened(_) => code::RELAY_OPENED,
+            Self::Attempted(_) => code::ATTEMPTED,
         }
     }
 
@@ -184,6 +187,7 @@ impl Reply {
             code::INTRODUCED => Self::Introduced(decode(octets)?),
             code::ANSWER => Self::Answer(decode(octets)?),
             code::RELAY_OPENED => Self::RelayOpened(decode(octets)?),
+            code::ATTEMPTED => Self::Attempted(decode(octets)?),
             _ => return Ok(None),
         }))
     }
@@ -197,6 +201,7 @@ impl Reply {
             Self::Introduced(body) => encode(body, out),
             Self::Answer(body) => encode(body, out),
             Self::RelayOpened(body) => encode(body, out),
+            Self::Attempted(body) => encode(body, out),
         }
     }
 }

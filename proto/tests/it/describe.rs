@@ -136,6 +136,7 @@ fn reply(reply: &Reply) -> Value {
         Reply::Introduced(b) => body("Introduced", b),
         Reply::Answer(b) => body("Answer", b),
         Reply::RelayOpened(b) => body("RelayOpened", b),
+        Reply::Attempted(b) => body("Attempted", b),
     }
 }
 

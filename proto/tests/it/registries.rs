@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pinhole_proto::constants as c;
 use pinhole_proto::key::{KeyError, PublicKey};
 use pinhole_proto::server::Limits;
-use pinhole_proto::wire::code::{Refusal, Verdict};
+use pinhole_proto::wire::code::{Allocation, Refusal, Strategy, Verdict};
 use pinhole_proto::{Discard, Duration};
 
 const CONSTANTS: &str = include_str!("../../src/constants.rs");
@@ -92,6 +92,8 @@ fn every_code_is_in_its_registry_and_the_other_way_round() {
     assert_eq!(codes("impl Verdict {", kebab), assigned("verdicts"));
     assert_eq!(codes("impl Mapping {", kebab), assigned("mappings"));
     assert_eq!(codes("impl Policy {", kebab), assigned("policies"));
+    assert_eq!(codes("impl Strategy {", kebab), assigned("strategies"));
+    assert_eq!(codes("impl Allocation {", kebab), assigned("allocations"));
     assert_eq!(codes("impl Transports {", kebab), assigned("transports"));
     assert_eq!(
         assigned("extensions"),
@@ -111,6 +113,12 @@ fn the_names_of_codes_are_those_of_the_registries() {
     for (name, value) in assigned("verdicts") {
         assert_eq!(Verdict(u8::try_from(value).unwrap()).name(), name);
     }
+    for (name, value) in assigned("strategies") {
+        assert_eq!(Strategy(u8::try_from(value).unwrap()).name(), name);
+    }
+    for (name, value) in assigned("allocations") {
+        assert_eq!(Allocation(u8::try_from(value).unwrap()).name(), name);
+    }
 }
 
 #[test]
@@ -124,6 +132,8 @@ fn every_registry_says_something_about_every_value_once() {
         ("verdicts", 0, 0xff),
         ("mappings", 0, 0xff),
         ("policies", 0, 0xff),
+        ("strategies", 0, 0xff),
+        ("allocations", 0, 0xff),
     ] {
         let mut next = first;
         for row in registry(name) {
@@ -153,6 +163,8 @@ fn every_reference_is_a_chapter() {
         "verdicts",
         "mappings",
         "policies",
+        "strategies",
+        "allocations",
         "transports",
         "weak-keys",
         "limits",
@@ -294,6 +306,8 @@ fn limits() -> Vec<(&'static str, String)> {
         ("ATTEMPT_TIMEOUT", ms(c::ATTEMPT_TIMEOUT)),
         ("TCP_ATTEMPT_TIMEOUT", ms(c::TCP_ATTEMPT_TIMEOUT)),
         ("MAX_ATTEMPTS", c::MAX_ATTEMPTS.to_string()),
+        ("ATTEMPTS_PER_MINUTE", c::ATTEMPTS_PER_MINUTE.to_string()),
+        ("MAX_UNNAMED", n(c::MAX_UNNAMED)),
         ("MAX_MESSAGE_2_TRIES", c::MAX_MESSAGE_2_TRIES.to_string()),
         ("MAX_EARLY_PUNCHES", n(c::MAX_EARLY_PUNCHES)),
         ("EARLY_PUNCH_LIFETIME", ms(c::EARLY_PUNCH_LIFETIME)),

@@ -7,5 +7,6 @@ mod journeys;
 mod nat;
 mod pairs;
 mod profile;
+mod roaming;
 mod tcp;
 mod toy;

@@ -94,6 +94,17 @@ fn bodies() -> Vec<Row> {
             MAX_MESSAGE_2,
         )
     };
+    let attempt = |body: Body, width, candidates: &[Endpoint], forecast: Option<(u8, Endpoint, u64)>| {
+        let body = body.integer("width", 16, width).octet(2).endpoints("candidates", candidates, MAX_CANDIDATES);
+        match forecast {
+            None => body.boolean("forecast", false),
+            Some((allocation, at, step)) => {
+                body.boolean("forecast", true).octet(allocation).endpoint("endpoint", at).integer("step", 16, step)
+            }
+        }
+    };
+    let numbered = |number| b().integer("number", 16, number);
+    let taken = |accepted| b().boolean("accepted", accepted);
     vec![
         ("PathCheck", code::PATH_CHECK, vec![("IPv4", check(v4)), ("IPv6", check(v6))]),
         ("PathReply", code::PATH_REPLY, vec![("IPv6", check(v6)), ("IPv4", check(v4))]),
@@ -200,7 +211,35 @@ fn bodies() -> Vec<Row> {
         ),
         ("RelayOpened", code::RELAY_OPENED, vec![("a channel", b().fixed(&CHANNEL))]),
         ("Select", code::SELECT, empty()),
-        ("Attempt", code::ATTEMPT, vec![("the second", b().octet(2)), ("the last", b().octet(255))]),
+        (
+            "Attempt",
+            code::ATTEMPT,
+            vec![
+                (
+                    "ports that follow each other",
+                    attempt(numbered(2).octet(1).integer("delay", 16, 0), 8, &[v4], Some((1, v4, 1))),
+                ),
+                ("nothing to tell", attempt(numbered(0xffff).octet(0).integer("delay", 16, 0), 0, &[], None)),
+                (
+                    "the most candidates and descending ports",
+                    attempt(numbered(128).octet(4).integer("delay", 16, 1_500), 64, &full, Some((1, v6, 0xffff))),
+                ),
+                (
+                    "a strategy that no registry assigns",
+                    attempt(numbered(1).octet(77).integer("delay", 16, 0xffff), 0xffff, &[], Some((9, v4, 0))),
+                ),
+                ("GREASE", attempt(numbered(1).octet(138).integer("delay", 16, 0), 0, &[], Some((138, v4, 0)))),
+            ],
+        ),
+        (
+            "Attempted",
+            code::ATTEMPTED,
+            vec![
+                ("ports that follow each other", attempt(taken(true), 8, &[v4], Some((1, v4, 2)))),
+                ("refused", attempt(taken(false), 0, &[], None)),
+                ("the most candidates and random ports", attempt(taken(true), 1_180, &full, Some((2, v6, 0)))),
+            ],
+        ),
         ("Close", code::CLOSE, empty()),
         (
             "Finish",
@@ -398,7 +437,7 @@ fn sequences() -> Group {
         "a skipped message between two others",
         &[acknowledge.clone(), framed(0x8a, &[9; 5]), datagram.clone()].concat(),
     );
-    for code in [0x00, 0x05, 0x0f, 0x14, 0x1e, 0x22, 0x34, 0x3b, 0x70, 0x7f] {
+    for code in [0x00, 0x05, 0x0f, 0x14, 0x1e, 0x22, 0x35, 0x3b, 0x70, 0x7f] {
         group.invalid(
             "MessageUnknown",
             format!("code 0x{code:02x} must be understood"),

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::dials::Dial;
 use super::{CloseReason, MAX_ATTEMPTS, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
-use crate::constants::{ATTEMPT_TIMEOUT, MAX_CANDIDATES, MAX_PATHS, PUNCH_TIMES, TCP_ATTEMPT_TIMEOUT};
+use crate::constants::{ATTEMPT_TIMEOUT, MAX_CANDIDATES, MAX_PATHS, MAX_UNNAMED, PUNCH_TIMES, TCP_ATTEMPT_TIMEOUT};
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::Transport;
 use crate::peer::api::PathKind;
@@ -12,22 +12,32 @@ use crate::peer::core::{Core, Timer};
 use crate::peer::leg::{Leg, Slot};
 use crate::peer::path::{Link, Path, PathId};
 use crate::time::{Duration, Instant};
-use crate::wire::control::{Attempt as Proposal, Introduced};
-use crate::wire::message::Request;
+use crate::wire::control::Introduced;
+
+/// Where an endpoint of the other peer is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The server observed it, or vouches that it is on a shared network.
+    Server,
+    /// The other peer's handshake: private endpoints.
+    Handshake,
+    /// The other peer's proposal or answer: everything.
+    Peer,
+}
 
 /// The punching of a session.
 #[derive(Clone, Debug)]
 pub(in crate::peer) enum Attempt {
     /// Nothing is tried.
-    Idle { number: u8 },
+    Idle { number: u16 },
     /// Packets go to the candidates.
-    Running { number: u8, started: Instant, round: usize, dials: Vec<Dial> },
+    Running { number: u16, started: Instant, round: usize, dials: Vec<Dial> },
     /// The next attempt follows.
-    Pausing { number: u8 },
+    Pausing { number: u16 },
 }
 
 impl Attempt {
-    pub(in crate::peer) const fn number(&self) -> u8 {
+    pub(in crate::peer) const fn number(&self) -> u16 {
         match self {
             Self::Idle { number } | Self::Running { number, .. } | Self::Pausing { number } => *number,
         }
@@ -62,7 +72,7 @@ impl Session {
         core.timers.set(Timer::Expire(self.handle), core.now + INTRODUCED_PATIENCE);
         let (session, peer) = (self.handle, self.peer);
         core.event(PeerEvent::Introduced { session, peer, transport, initiator: true });
-        self.add_candidates(core, leg, &introduced.candidates, false);
+        self.add_candidates(core, leg, &introduced.candidates, Told::Server);
         // [R-INTRO-003]
         self.start_attempt(core, 1);
         if self.stage == Stage::Established {
@@ -71,7 +81,7 @@ impl Session {
     }
 
     /// Enters endpoints that the other peer may be reached at, and begins with them if an attempt runs.
-    pub(super) fn add_candidates(&mut self, core: &mut Core, leg: &mut Leg, endpoints: &[Endpoint], private: bool) {
+    pub(super) fn add_candidates(&mut self, core: &mut Core, leg: &Leg, endpoints: &[Endpoint], told: Told) {
         if core.config.relay == RelayPolicy::Only {
             return;
         }
@@ -79,12 +89,11 @@ impl Session {
         for &endpoint in endpoints {
             // [R-PUNCH-009]
             let possible = endpoint.is_candidate() || (loopback && endpoint.address().is_loopback());
-            // [R-PUNCH-004] A private endpoint is probed only with evidence of a shared network.
-            let shared = !private || core.config.probe_private || shares_network(core, endpoint);
+            let believed = self.believes(core, endpoint, told);
             let known = self.candidates.contains(&endpoint);
             // [R-PUNCH-009] [R-TCP-002]
             let forbidden = core.is_own(endpoint) || leg.is_server(endpoint);
-            if possible && shared && !known && !forbidden && self.candidates.len() < MAX_CANDIDATES {
+            if possible && believed && !known && !forbidden && self.candidates.len() < MAX_CANDIDATES {
                 self.candidates.push(endpoint);
             }
         }
@@ -93,11 +102,41 @@ impl Session {
         }
     }
 
-    pub(in crate::peer) fn start_attempt(&mut self, core: &mut Core, number: u8) {
+    /// Whether an endpoint may be sent to, given who told it.
+    fn believes(&mut self, core: &Core, endpoint: Endpoint, told: Told) -> bool {
+        let address = endpoint.address();
+        let named = self.named.contains(&address);
+        match told {
+            Told::Server if named => true,
+            Told::Server => {
+                if self.named.len() < MAX_NAMED {
+                    self.named.push(address);
+                }
+                true
+            }
+            Told::Peer if named || self.paths.iter().any(|path| path.has_proved(address)) => true,
+            // [R-PUNCH-029] [R-LIM-004] An address that only the other peer vouches for may be a bystander's.
+            Told::Peer if !is_private(core, address) => {
+                let strange =
+                    |known: &&Endpoint| !self.named.contains(&known.address()) && !is_private(core, known.address());
+                let mut others: Vec<Address> = self.candidates.iter().filter(strange).map(|e| e.address()).collect();
+                others.retain(|other| *other != address);
+                others.dedup();
+                others.len() < MAX_UNNAMED
+            }
+            // [R-PUNCH-004] A private endpoint is probed only with evidence of a shared network.
+            Told::Handshake | Told::Peer => core.config.probe_private || shares_network(core, endpoint),
+        }
+    }
+
+    pub(in crate::peer) fn start_attempt(&mut self, core: &mut Core, number: u16) {
         let Some(transport) = self.transport else {
             return;
         };
         self.stop_dials(core);
+        // What an attempt before left untried may be stale: the candidates say.
+        self.paths.retain(|path| path.state() != PathState::Untried);
+        self.proposals.tries = self.proposals.tries.saturating_add(1);
         let timeout = match transport {
             Transport::Udp => ATTEMPT_TIMEOUT,
             Transport::Tcp => TCP_ATTEMPT_TIMEOUT,
@@ -109,24 +148,6 @@ impl Session {
         if transport == Transport::Udp {
             self.on_punch_due(core);
         }
-    }
-
-    /// The other side wants to punch (again).
-    pub(super) fn on_proposal(&mut self, core: &mut Core, proposal: Proposal) {
-        // [R-PUNCH-013]
-        if self.stage != Stage::Ended && proposal.number > self.attempt.number() && !self.is_direct() {
-            self.start_attempt(core, proposal.number);
-        }
-    }
-
-    /// Proposes another attempt over whatever way there is, and starts it.
-    pub(in crate::peer) fn propose(&mut self, core: &mut Core, leg: &mut Leg) {
-        if self.stage != Stage::Established || self.is_direct() || core.config.relay == RelayPolicy::Only {
-            return;
-        }
-        let number = self.attempt.number().saturating_add(1);
-        self.request(core, leg, None, Request::Attempt(Proposal { number }));
-        self.start_attempt(core, number);
     }
 
     /// A direct path is proved.
@@ -275,9 +296,10 @@ impl Session {
         // Repeating what the mappings rule out almost never helps; losing every packet of an attempt is rare.
         let hopeless = verdict != Verdict::FILTERED && verdict != Verdict::UNKNOWN;
         // [R-PUNCH-014]
-        if self.is_initiator() && !hopeless && number < MAX_ATTEMPTS {
+        let tries = self.proposals.tries;
+        if self.is_initiator() && !hopeless && tries < MAX_ATTEMPTS {
             self.attempt = Attempt::Pausing { number };
-            core.timers.set(Timer::Attempt(self.handle), core.now + ATTEMPT_TIMEOUT * u32::from(number));
+            core.timers.set(Timer::Attempt(self.handle), core.now + ATTEMPT_TIMEOUT * u32::from(tries));
         }
         false
     }
@@ -301,3 +323,5 @@ fn is_private(core: &Core, address: Address) -> bool {
 
 /// How long the initiator waits for message 2 after its introduction.
 const INTRODUCED_PATIENCE: Duration = Duration::from_secs(15);
+/// The most addresses that the server named for the other peer.
+const MAX_NAMED: usize = 2 * MAX_CANDIDATES;

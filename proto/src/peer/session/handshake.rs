@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Session, Stage};
+use super::{Session, Stage, Told};
 use crate::association::Association;
 use crate::constants::{KEY_LIFETIME, MAX_MESSAGE_2_TRIES, VERSION};
 use crate::discard::Discard;
@@ -129,8 +129,8 @@ impl Session {
         self.channel = introduce.channel.filter(|_| core.config.relay != RelayPolicy::Never);
         self.relay_lane = self.association.as_mut().map(Association::lane);
         core.timers.set(Timer::Expire(self.handle), core.now + super::ASK_PATIENCE);
-        self.add_candidates(core, leg, &introduce.candidates, false);
-        self.add_candidates(core, leg, &offer.private, true);
+        self.add_candidates(core, leg, &introduce.candidates, Told::Server);
+        self.add_candidates(core, leg, &offer.private, Told::Handshake);
         Ok(Answer { message_2: List::from_first(message_2) })
     }
 
@@ -194,7 +194,7 @@ impl Session {
         core.timers.clear(Timer::Expire(self.handle));
         let (session, peer) = (self.handle, self.peer);
         core.event(PeerEvent::Established { session, peer, initiator: true });
-        self.add_candidates(core, leg, &acceptance.private, true);
+        self.add_candidates(core, leg, &acceptance.private, Told::Handshake);
         self.after_keys(core, leg);
     }
 
@@ -230,7 +230,7 @@ impl Session {
             }
             Err(discard) => core.note(discard),
         }
-        self.add_candidates(core, leg, candidates, false);
+        self.add_candidates(core, leg, candidates, Told::Server);
     }
 }
 
@@ -266,6 +266,6 @@ fn private(core: &Core, leg: &Leg, transport: Transport) -> Vec<Endpoint> {
     bindings.flat_map(|binding| core.private_endpoints(binding.socket)).collect()
 }
 
-fn mapping(leg: &Leg, transport: Transport) -> Mapping {
+pub(super) fn mapping(leg: &Leg, transport: Transport) -> Mapping {
     leg.slot_of(transport).map_or(Mapping::UNKNOWN, |slot| leg.bindings()[slot].mapping)
 }

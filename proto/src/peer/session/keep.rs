@@ -108,6 +108,8 @@ impl Session {
         if self.stage != Stage::Established {
             return;
         }
+        // Once the server is back, an attempt is proposed, unless a path turns out to work from here [R-PUNCH-030].
+        self.proposals.moved = Some(core.now);
         for at in 0..self.paths.len() {
             if self.paths[at].state() == PathState::Proved && matches!(self.paths[at].link, Link::Udp { .. }) {
                 self.paths[at].local = None;
@@ -156,7 +158,7 @@ impl Session {
             self.select(core, leg, Selection::Path(id));
         } else if self.channel.is_some() {
             self.select(core, leg, Selection::Relay);
-            self.propose(core, leg);
+            self.propose_anew(core, leg);
         } else {
             self.on_nothing_left(core);
             self.open_relay(core, leg);

@@ -10,8 +10,11 @@ mod dials;
 mod handshake;
 mod keep;
 mod paths;
+mod propose;
 mod receive;
 mod relay;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use alloc::vec::Vec;
@@ -24,7 +27,7 @@ use super::path::{Link, Path, PathId};
 use crate::association::{Association, Lane};
 use crate::constants::{MAX_ATTEMPTS, SERVER_UNREACHABLE};
 use crate::discard::Discard;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::engine::Transport;
 use crate::key::PeerId;
 use crate::request::{Answers, Due, Requests};
@@ -36,7 +39,9 @@ use crate::wire::message::{Message, Request};
 use crate::wire::sealed::{ChannelId, Index};
 
 pub(super) use attempt::Attempt;
+use attempt::Told;
 pub(super) use handshake::Role;
+use propose::Proposals;
 pub(super) use receive::Source;
 use relay::RelayWatch;
 
@@ -69,6 +74,9 @@ pub(super) struct Session {
     answers: Answers,
     attempt: Attempt,
     candidates: Vec<Endpoint>,
+    /// Addresses that the server told.
+    named: Vec<Address>,
+    proposals: Proposals,
     remote_mapping: Mapping,
     sender: Sender,
     receiver: Receiver,
@@ -141,6 +149,8 @@ impl Session {
             answers: Answers::default(),
             attempt: Attempt::Idle { number: 0 },
             candidates: Vec::new(),
+            named: Vec::new(),
+            proposals: Proposals::default(),
             remote_mapping: Mapping::UNKNOWN,
             sender: Sender::new(),
             receiver: Receiver::default(),
@@ -355,7 +365,12 @@ impl Session {
     }
 
     fn send_request(&mut self, core: &mut Core, leg: &mut Leg, path: Option<PathId>, id: u32, request: Request) {
+        // Who asks for an attempt does not trust its paths.
+        let by_relay = matches!(request, Request::Attempt(_)) && self.channel.is_some();
         let message = [Message::Request(id, request)];
+        if by_relay {
+            return self.send_relay(core, leg, &message);
+        }
         match path.and_then(|id| self.paths.iter().position(|path| path.id == id)) {
             Some(at) => self.send_on(core, at, &message),
             None => self.send_best(core, leg, &message),

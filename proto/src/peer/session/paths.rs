@@ -15,7 +15,7 @@ use crate::peer::leg::Leg;
 use crate::peer::path::{Link, PathId};
 use crate::replay::Arrival;
 use crate::time::Duration;
-use crate::wire::control::{Attempt as Proposal, PathCheck, PathReply, Select};
+use crate::wire::control::{PathCheck, PathReply, Select};
 use crate::wire::message::{Message, Reply, Request};
 use crate::wire::sealed::Relayed;
 use crate::wire::{Nonce, Packet, Punch, PunchReply};
@@ -72,7 +72,7 @@ impl Session {
         let (old, new) = (&self.paths[before], &self.paths[at]);
         let udp = matches!((old.link, new.link), (Link::Udp { .. }, Link::Udp { .. }));
         udp && old.id != new.id
-            && old.kind == new.kind
+            && (old.kind == new.kind || self.proposals.doubted == Some(old.id))
             && old.last_received < new.heard_at
             && !self.attempt.is_running()
     }
@@ -159,8 +159,7 @@ impl Session {
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Proved, path });
             self.select(core, leg, Selection::Relay);
             if self.is_initiator() {
-                let number = self.attempt.number();
-                self.request(core, leg, None, Request::Attempt(Proposal { number }));
+                self.confirm_attempt(core, leg);
             }
         }
         if core.config.relay == RelayPolicy::Only {

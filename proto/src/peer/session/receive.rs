@@ -141,6 +141,9 @@ impl Session {
         if let (Some(at), Some(observed)) = (at, observed) {
             self.paths[at].mapped = Some(observed);
         }
+        if at.is_some_and(|at| self.proposals.doubted == Some(self.paths[at].id)) {
+            self.proposals.doubted = None;
+        }
         if let Some(at) = at
             && self.paths[at].on_heard(core.now, source.octets)
             && self.stage != Stage::Ended
@@ -210,6 +213,10 @@ impl Session {
                     core.note(Discard::NonceUnknown);
                 }
             }
+            Message::Answer(id, Reply::Acknowledge(_)) if self.expects_attempted(id) => {
+                // [R-SESS-006]
+                core.note(Discard::MessageUnexpected);
+            }
             Message::Answer(id, Reply::Acknowledge(_)) => match self.requests.answered(core.now, id) {
                 Some(asked) => {
                     self.schedule_requests(core);
@@ -218,6 +225,19 @@ impl Session {
                     }
                 }
                 // [R-SESS-006]
+                None => core.note(Discard::RequestUnknown),
+            },
+            Message::Answer(id, Reply::Attempted(attempted)) => match self.requests.get(id).map(|asked| &asked.request)
+            {
+                Some(Request::Attempt(proposal)) => {
+                    let proposal = proposal.clone();
+                    self.requests.answered(core.now, id);
+                    self.schedule_requests(core);
+                    if self.stage == Stage::Established {
+                        self.on_attempted(core, leg, &proposal, &attempted);
+                    }
+                }
+                Some(_) => core.note(Discard::MessageUnexpected),
                 None => core.note(Discard::RequestUnknown),
             },
             Message::Answer(..) => core.note(Discard::MessageUnexpected),
@@ -259,7 +279,11 @@ impl Session {
         }
         match request {
             Request::Select(_) => self.on_select(core, leg, path),
-            Request::Attempt(proposal) => self.on_proposal(core, proposal),
+            Request::Attempt(proposal) => {
+                let reply = Reply::Attempted(self.on_proposal(core, leg, &proposal));
+                self.answers.answer(id, &reply);
+                return replies.push(Message::Answer(id, reply));
+            }
             Request::Close(_) => {
                 // [R-SESS-020]
                 self.end(core, CloseReason::Remote);
@@ -280,6 +304,11 @@ impl Session {
         }
         self.answers.answer(id, &acknowledge);
         replies.push(Message::Answer(id, acknowledge));
+    }
+
+    /// Whether a request is one that `Acknowledge` does not answer.
+    fn expects_attempted(&self, id: RequestId) -> bool {
+        self.requests.get(id).is_some_and(|asked| matches!(asked.request, Request::Attempt(_)))
     }
 
     /// Sends answers on a path, with a check of its own while it is not proved.

@@ -75,7 +75,7 @@ impl Session {
             self.relay.unanswered = 1;
             core.timers.set(Timer::Keepalive(self.handle), core.now + crate::constants::KEEPALIVE_RETRY);
         }
-        self.propose(core, leg);
+        self.propose_anew(core, leg);
     }
 
     pub(super) fn open_relay(&mut self, core: &mut Core, leg: &mut Leg) {

@@ -1,5 +1,6 @@
 //! Why there is no direct path (`spec/punching.md`, "Verdicts").
 
+use super::handshake::mapping;
 use super::{Certainty, RelayPolicy, Session, Verdict};
 use crate::endpoint::Endpoint;
 use crate::peer::core::Core;
@@ -7,6 +8,11 @@ use crate::peer::leg::Leg;
 use crate::wire::code::Mapping;
 
 impl Session {
+    /// How the NAT in front of this side maps.
+    pub(super) fn own_mapping(&self, leg: &Leg) -> Mapping {
+        self.transport.map_or(Mapping::UNKNOWN, |transport| mapping(leg, transport))
+    }
+
     /// Why there is no direct path, as far as the evidence tells.
     pub(super) fn verdict(&self, core: &Core, leg: &Leg) -> (Verdict, Certainty) {
         if core.config.relay == RelayPolicy::Only {
@@ -19,7 +25,7 @@ impl Session {
             return (Verdict::NO_CANDIDATES, Certainty::Proved);
         }
         let slot = self.transport.and_then(|transport| leg.slot_of(transport));
-        let own = slot.map_or(Mapping::UNKNOWN, |slot| leg.bindings()[slot].mapping);
+        let own = self.own_mapping(leg);
         let public = slot.and_then(|slot| leg.bindings()[slot].public).map(Endpoint::address);
         let dependent = |mapping| mapping == Mapping::ENDPOINT_DEPENDENT;
         match (own, self.remote_mapping) {
