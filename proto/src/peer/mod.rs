@@ -9,6 +9,7 @@ mod budget;
 mod bytestream;
 mod core;
 mod early;
+mod inspect;
 mod leg;
 mod news;
 mod path;

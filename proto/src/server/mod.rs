@@ -38,6 +38,7 @@ pub mod api;
 mod binding;
 mod common;
 mod discovery;
+mod inspect;
 mod introduction;
 mod link;
 mod pending;

@@ -208,6 +208,11 @@ impl PendingTable {
         }))
     }
 
+    /// Opens a packet for somebody who only looks.
+    pub(super) fn look_into(&self, sealed: &Sealed<'_>) -> Option<Vec<u8>> {
+        self.table.get(&sealed.index)?.association.peek(sealed)
+    }
+
     /// Opens a packet for the entry `index`.
     pub(super) fn open(&self, sealed: &Sealed<'_>, link: Link) -> Result<Vec<u8>, Discard> {
         self.table.get(&sealed.index).ok_or(Discard::IndexUnknown)?.association.open(sealed, link.arrival())

@@ -62,6 +62,11 @@ impl Registry {
         self.table.get(&sealed.index).ok_or(Discard::IndexUnknown)?.association.open(sealed, link.arrival())
     }
 
+    /// Opens a packet for somebody who only looks.
+    pub(super) fn look_into(&self, sealed: &Sealed<'_>) -> Option<Vec<u8>> {
+        self.table.get(&sealed.index)?.association.peek(sealed)
+    }
+
     /// Enters an opened packet into the replay windows of the registration, if it did not end with it.
     pub(super) fn enter(&mut self, sealed: &Sealed<'_>, link: Link) {
         if let Some(registration) = self.table.get_mut(&sealed.index) {

@@ -3,6 +3,7 @@
 mod draft;
 mod faults;
 mod filtering;
+mod inspect;
 mod journeys;
 mod nat;
 mod pairs;

@@ -25,7 +25,7 @@ use crate::wire::code::{Mapping, Refusal, Transports};
 use crate::wire::control::{Answered, Introduce, Introduced, Rejected, RelayOpened, Unregister};
 use crate::wire::discover::{ReplyFrom, TransactionId};
 use crate::wire::message::{Message, Reply, Request, RequestId};
-use crate::wire::sealed::{Index, Reset, Token};
+use crate::wire::sealed::{Index, Reset, Sealed, Token};
 use crate::wire::{Discover, List, Packet, Versions};
 
 pub(super) use binding::Binding;
@@ -129,6 +129,12 @@ impl Leg {
     /// The index on packets of this leg.
     pub(super) fn index(&self) -> Option<Index> {
         self.registration.as_ref().map(|registration| registration.index)
+    }
+
+    /// Opens a packet for somebody who only looks.
+    pub(super) fn look_into(&self, sealed: &Sealed<'_>) -> Option<Vec<u8>> {
+        let registration = self.registration.as_ref().filter(|known| known.index == sealed.index)?;
+        registration.association.peek(sealed)
     }
 
     /// The transports that are online.

@@ -256,6 +256,11 @@ impl Session {
         false
     }
 
+    /// Opens a packet for somebody who only looks.
+    pub(super) fn look_into(&self, sealed: &crate::wire::Sealed<'_>) -> Option<Vec<u8>> {
+        self.association.as_ref().filter(|_| self.index == sealed.index)?.peek(sealed)
+    }
+
     /// Closes at the application's wish. `true` when nothing is left to do.
     pub(super) fn close(&mut self, core: &mut Core, leg: &mut Leg) -> bool {
         if self.stage == Stage::Established && self.way(FULL_MESSAGE).is_some() {
