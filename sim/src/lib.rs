@@ -27,7 +27,7 @@
 //! Build a world, or take one of the draft's from [`topology`]; [start](World::start) engines on its hosts;
 //! [command](World::command) them and [let time pass](World::run_for). After each input an engine is
 //! drained until it waits; its deadline becomes an event. Things go wrong on purpose through
-//! [`World::remove_packets`], [`World::cut`], [`World::reboot_nat`], [`World::stop`] and
+//! [`World::add_fault`], [`World::cut`], [`World::reboot_nat`], [`World::stop`] and
 //! [`World::move_host`]. What happened is in the [`Trace`], and [`Trace::ladder`] draws it. A world can be
 //! cloned at any moment; the clone goes its own way.
 //!
@@ -56,22 +56,25 @@ extern crate alloc;
 mod kernel;
 mod link;
 mod memo;
+mod millis;
 pub mod nat;
 mod node;
 pub mod packet;
+mod pick;
 mod rng;
 pub mod topology;
 pub mod trace;
 mod world;
 pub mod worlds;
 
-pub use kernel::{CrossingSyn, HostOptions};
+pub use kernel::{CrossingSyn, HostOptions, HostReceipt, HostRule, Numbers, Taker, TcpState};
 pub use link::{Line, Way};
 pub use memo::Memo;
 pub use nat::{Behaviour, Dependence, Hairpin, Nat, Receipt};
 pub use node::{EngineNode, Node, Order};
 pub use packet::Packet;
-pub use rng::{Chance, Rng};
+pub use pick::{Ends, EndsError, PacketKind, Pick};
+pub use rng::{AboveCertain, Chance, Rng};
 pub use topology::Topology;
 pub use trace::Trace;
-pub use world::{HostId, JourneyId, NatId, NatPlan, Place, RealmId, World};
+pub use world::{Effect, Fault, HostId, JourneyId, MAX_FAULTS, NatId, NatPlan, Place, RealmId, TooManyFaults, World};

@@ -4,12 +4,14 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use pinhole_proto::{Endpoint, NetError, Transport};
+use serde::{Serialize, Serializer};
 
 /// Octets that several copies of a packet share.
 pub type Octets = Arc<[u8]>;
 
 /// An IP packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Packet {
     /// Where it says that it comes from.
     pub source: Endpoint,
@@ -22,10 +24,11 @@ pub struct Packet {
 }
 
 /// What a packet carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Body {
     /// A UDP datagram.
-    Udp(Octets),
+    Udp(#[serde(serialize_with = "hex")] Octets),
     /// A TCP segment.
     Tcp(Segment),
     /// An ICMP error about an earlier packet.
@@ -33,7 +36,8 @@ pub enum Body {
 }
 
 /// A TCP segment. Sequence numbers have 64 bits here and never wrap; real ones are their lower half.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Segment {
     /// The flags.
     pub flags: Flags,
@@ -46,11 +50,13 @@ pub struct Segment {
     /// The number of the segment that this one acknowledges by itself, ahead of the order (a small SACK).
     pub single: Option<u64>,
     /// The octets.
+    #[serde(serialize_with = "hex")]
     pub octets: Octets,
 }
 
 /// The flags of a TCP segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Flags {
     /// Synchronise: opens.
     pub syn: bool,
@@ -83,7 +89,8 @@ impl Flags {
 
 /// An ICMP error. The packet's destination is the quoted source, port included, so that a NAT finds
 /// the row where real ones look into the quotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Icmp {
     /// What it means to a socket: [`NetError::Refused`] for an unreachable port, else
     /// [`NetError::Unreachable`].
@@ -239,4 +246,14 @@ impl fmt::Display for Packet {
             Body::Icmp(icmp) => write!(f, "ICMP {:?} about {} -> {}", icmp.error, icmp.source, icmp.destination),
         }
     }
+}
+
+fn hex<S: Serializer>(octets: &Octets, serializer: S) -> Result<S::Ok, S::Error> {
+    struct Hex<'a>(&'a [u8]);
+    impl fmt::Display for Hex<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        }
+    }
+    serializer.collect_str(&Hex(octets))
 }

@@ -1,6 +1,9 @@
 //! Pseudo-random numbers from one seed, forked so that no part disturbs another.
 
+use core::fmt;
+
 use pinhole_proto::Duration;
+use serde::{Deserialize, Serialize};
 
 /// A stream of numbers: SplitMix64. Not for secrets.
 #[derive(Clone, Debug)]
@@ -61,8 +64,29 @@ impl Rng {
 }
 
 /// A probability, in millionths: the same on every target, and comparable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
 pub struct Chance(u32);
+
+impl TryFrom<u32> for Chance {
+    type Error = AboveCertain;
+
+    fn try_from(parts: u32) -> Result<Self, AboveCertain> {
+        if parts > MILLION { Err(AboveCertain) } else { Ok(Self(parts)) }
+    }
+}
+
+/// A chance of more than a million millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AboveCertain;
+
+impl fmt::Display for AboveCertain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a chance above 1000000 millionths")
+    }
+}
+
+impl core::error::Error for AboveCertain {}
 
 impl Chance {
     /// Never.

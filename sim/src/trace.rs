@@ -1,5 +1,6 @@
 //! What happened to every packet, its digest, and the ladder drawn from it.
 
+mod discarded;
 mod ladder;
 
 use alloc::boxed::Box;
@@ -8,15 +9,18 @@ use alloc::vec::Vec;
 
 use pinhole_proto::{Address, Discard, Duration, Endpoint, Instant};
 
+use crate::kernel::HostReceipt;
 use crate::nat::{Decision, Receipt};
 use crate::packet::{Body, Packet};
-use crate::world::{HostId, JourneyId, Place, RealmId};
+use crate::pick::{Pick, Seen};
+use crate::world::{Effect, HostId, JourneyId, Place, RealmId};
+pub use discarded::{Arrived, Discarded};
 
 /// Everything that happened in a world, in order.
 #[derive(Clone, Debug)]
 pub struct Trace {
     records: Vec<Record>,
-    discards: Vec<(Instant, HostId, Discard)>,
+    discards: Vec<Discarded>,
     names: Names,
     keeps: bool,
     digest: u64,
@@ -38,6 +42,8 @@ pub struct Record {
     pub to: Option<Place>,
     /// The packet as it is in that network.
     pub packet: Packet,
+    /// The fault that it met on the line.
+    pub effect: Option<Effect>,
     /// What happened.
     pub what: What,
 }
@@ -53,16 +59,18 @@ pub enum What {
     Lost,
     /// The line of one of the two is cut.
     Cut,
-    /// A fault action removed it.
+    /// A fault removed it.
     Removed,
+    /// A fault holds it back until another packet has overtaken it.
+    Held,
     /// Nobody in the network has the address and no gateway leads on.
     NoRoute,
     /// Its time to live ended in the network.
     TtlExpired,
     /// A socket of the host took it.
-    Delivered,
+    Delivered(Box<HostReceipt>),
     /// The host has no socket for it.
-    NoSocket,
+    NoSocket(Box<HostReceipt>),
     /// A NAT decided about it.
     Decided(Box<Receipt>),
 }
@@ -73,6 +81,59 @@ pub(crate) struct Names {
     pub(crate) hosts: Vec<String>,
     pub(crate) nats: Vec<String>,
     pub(crate) realms: Vec<String>,
+}
+
+/// A packet at a place, on its way into the trace.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) at: Instant,
+    pub(crate) journey: JourneyId,
+    pub(crate) realm: RealmId,
+    pub(crate) from: Place,
+    pub(crate) to: Option<Place>,
+    pub(crate) packet: &'a Packet,
+    pub(crate) effect: Option<Effect>,
+}
+
+/// What happened, as far as the digest is concerned.
+#[derive(Clone, Copy)]
+pub(crate) enum Happened {
+    Sent(Duration),
+    Copied(Duration),
+    /// Something else, by a code above 0.
+    Stopped(u64),
+}
+
+impl What {
+    /// The short form, for the digest.
+    pub(crate) const fn happened(&self) -> Happened {
+        Happened::Stopped(match self {
+            Self::Sent(span) => return Happened::Sent(*span),
+            Self::Copied(span) => return Happened::Copied(*span),
+            Self::Lost => 1,
+            Self::Cut => 2,
+            Self::Removed => 3,
+            Self::NoRoute => 4,
+            Self::TtlExpired => 5,
+            Self::Delivered(_) => Happened::DELIVERED,
+            Self::NoSocket(_) => Happened::NO_SOCKET,
+            Self::Decided(receipt) => return Happened::decided(&receipt.decision),
+            Self::Held => 11,
+        })
+    }
+}
+
+impl Happened {
+    pub(crate) const DELIVERED: u64 = 6;
+    pub(crate) const NO_SOCKET: u64 = 7;
+
+    pub(crate) const fn decided(decision: &Decision) -> Self {
+        Self::Stopped(match decision {
+            Decision::Forwarded { .. } => 8,
+            Decision::Dropped(_) => 9,
+            Decision::Answered(_) => 10,
+        })
+    }
 }
 
 impl Trace {
@@ -95,7 +156,7 @@ impl Trace {
 
     /// What the engines ignored, and why.
     #[must_use]
-    pub fn discards(&self) -> &[(Instant, HostId, Discard)] {
+    pub fn discards(&self) -> &[Discarded] {
         &self.discards
     }
 
@@ -136,11 +197,52 @@ impl Trace {
             | What::Lost
             | What::Cut
             | What::Removed
+            | What::Held
             | What::NoRoute
             | What::TtlExpired
-            | What::Delivered
-            | What::NoSocket => None,
+            | What::Delivered(_)
+            | What::NoSocket(_) => None,
         })
+    }
+
+    /// The receipts of hosts, oldest first.
+    pub fn host_receipts(&self) -> impl Iterator<Item = (&Record, &HostReceipt)> {
+        self.records.iter().filter_map(|record| match &record.what {
+            What::Delivered(receipt) | What::NoSocket(receipt) => Some((record, &**receipt)),
+            What::Sent(_)
+            | What::Copied(_)
+            | What::Lost
+            | What::Cut
+            | What::Removed
+            | What::Held
+            | What::NoRoute
+            | What::TtlExpired
+            | What::Decided(_) => None,
+        })
+    }
+
+    /// Whether a record is about a packet that is picked.
+    #[must_use]
+    pub fn matches(&self, pick: &Pick, record: &Record) -> bool {
+        pick.matches(&Seen {
+            realm: self.names.realm(record.realm),
+            from: self.names.place(record.from),
+            to: record.to.map(|to| self.names.place(to)),
+            journey: record.journey,
+            packet: &record.packet,
+        })
+    }
+
+    /// The name of a machine.
+    #[must_use]
+    pub fn name(&self, place: Place) -> &str {
+        self.names.place(place)
+    }
+
+    /// The name of a network.
+    #[must_use]
+    pub fn realm_name(&self, realm: RealmId) -> &str {
+        self.names.realm(realm)
     }
 
     /// IP packets and octets on a host's own line, in both directions.
@@ -148,8 +250,8 @@ impl Trace {
     pub fn wire(&self, host: HostId) -> (usize, usize) {
         let place = Place::Host(host);
         let passing = self.records.iter().filter(|record| match record.what {
-            What::Sent(_) | What::Lost => record.from == place,
-            What::Delivered | What::NoSocket => record.to == Some(place),
+            What::Sent(_) | What::Held | What::Lost => record.from == place,
+            What::Delivered(_) | What::NoSocket(_) => record.to == Some(place),
             What::Copied(_) | What::Cut | What::Removed | What::NoRoute | What::TtlExpired | What::Decided(_) => false,
         });
         passing.fold((0, 0), |(packets, octets), record| (packets + 1, octets + record.packet.wire_length()))
@@ -166,49 +268,35 @@ impl Trace {
         &mut self.names
     }
 
-    pub(crate) fn push(&mut self, record: Record) {
+    pub(crate) const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Notes what happened to a packet; the receipt is made only where records are kept.
+    pub(crate) fn note(&mut self, seen: Sight<'_>, happened: Happened, what: impl FnOnce() -> What) {
         self.count += 1;
-        self.mix_record(&record);
-        if self.keeps {
-            self.records.push(record);
-        }
-    }
-
-    pub(crate) fn push_discard(&mut self, at: Instant, host: HostId, discard: Discard) {
-        self.mix(at.as_micros());
-        if self.keeps {
-            self.discards.push((at, host, discard));
-        }
-    }
-
-    fn mix_record(&mut self, record: &Record) {
-        self.mix(record.at.as_micros());
-        self.mix(u64::from(record.realm.0));
-        self.mix_endpoint(record.packet.source);
-        self.mix_endpoint(record.packet.destination);
-        self.mix(match &record.what {
-            What::Sent(span) | What::Copied(span) => u64::try_from(span.as_micros()).unwrap_or(u64::MAX),
-            What::Lost => 1 << 56,
-            What::Cut => 2 << 56,
-            What::Removed => 3 << 56,
-            What::NoRoute => 4 << 56,
-            What::TtlExpired => 5 << 56,
-            What::Delivered => 6 << 56,
-            What::NoSocket => 7 << 56,
-            What::Decided(receipt) => match receipt.decision {
-                Decision::Forwarded { .. } => 8 << 56,
-                Decision::Dropped(_) => 9 << 56,
-                Decision::Answered(_) => 10 << 56,
-            },
-        });
-        if let Body::Tcp(segment) = &record.packet.body {
+        self.mix(seen.at.as_micros());
+        self.mix(u64::from(seen.realm.0));
+        self.mix_endpoint(seen.packet.source);
+        self.mix_endpoint(seen.packet.destination);
+        self.mix(happened.code());
+        if let Body::Tcp(segment) = &seen.packet.body {
             self.mix(segment.seq);
             self.mix(segment.ack);
         }
-        if matches!(record.what, What::Sent(_)) {
-            for octet in record.packet.octets() {
-                self.mix_octet(*octet);
-            }
+        if let Happened::Sent(_) = happened {
+            self.mix_octets(seen.packet.octets());
+        }
+        if self.keeps {
+            let Sight { at, journey, realm, from, to, packet, effect } = seen;
+            self.records.push(Record { at, journey, realm, from, to, packet: packet.clone(), effect, what: what() });
+        }
+    }
+
+    pub(crate) fn push_discard(&mut self, at: Instant, host: HostId, discard: Discard, arrived: Option<Arrived>) {
+        self.mix(at.as_micros());
+        if self.keeps {
+            self.discards.push(Discarded { at, host, discard, arrived });
         }
     }
 
@@ -229,8 +317,37 @@ impl Trace {
         self.digest ^= self.digest >> 29;
     }
 
-    const fn mix_octet(&mut self, octet: u8) {
-        self.digest = (self.digest ^ octet as u64).wrapping_mul(FNV_PRIME);
+    fn mix_octets(&mut self, octets: &[u8]) {
+        let (words, rest) = octets.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        for octet in rest {
+            self.mix(u64::from(*octet));
+        }
+    }
+}
+
+impl Happened {
+    fn code(self) -> u64 {
+        match self {
+            Self::Sent(span) | Self::Copied(span) => u64::try_from(span.as_micros()).unwrap_or(u64::MAX),
+            Self::Stopped(code) => code << 56,
+        }
+    }
+}
+
+impl Names {
+    pub(crate) fn place(&self, place: Place) -> &str {
+        match place {
+            Place::Host(host) => self.hosts.get(host.0 as usize),
+            Place::Nat(nat) => self.nats.get(nat.0 as usize),
+        }
+        .map_or("?", String::as_str)
+    }
+
+    pub(crate) fn realm(&self, realm: RealmId) -> &str {
+        self.realms.get(realm.0 as usize).map_or("?", String::as_str)
     }
 }
 

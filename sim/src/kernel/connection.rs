@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use pinhole_proto::{Duration, Endpoint, Instant, NetError, SocketId, StreamId};
 
 use super::flow::{Emission, Receiver, Sender};
+use super::receipt::{HostRule, Numbers, TcpState};
 use super::{HostOptions, Notice, Tuple};
 use crate::packet::{Body, Flags, Octets, Packet, Segment};
 
@@ -182,10 +183,12 @@ impl Connection {
     }
 
     /// An ICMP error: it ends a handshake and nothing else.
-    pub(super) fn on_unreachable(&mut self, error: NetError) {
+    pub(super) fn on_unreachable(&mut self, error: NetError) -> HostRule {
         if matches!(self.state, State::SynSent { .. }) {
             self.fail(error);
+            return HostRule::ErrorEndsDial;
         }
+        HostRule::ErrorIgnored
     }
 
     /// Fires the handshake's timers; those of the data are [`Connection::work`]'s.
@@ -221,70 +224,111 @@ impl Connection {
         }
     }
 
-    pub(super) fn handle_segment(&mut self, now: Instant, segment: &Segment) {
+    /// Takes a segment; answers by which rule.
+    pub(super) fn handle_segment(&mut self, now: Instant, segment: &Segment) -> HostRule {
         match self.state {
             State::SynSent { .. } => self.on_segment_in_syn_sent(now, segment),
             State::SynReceived { .. } => self.on_segment_in_syn_received(now, segment),
             State::Open { .. } => self.on_segment_in_open(now, segment),
-            State::TimeWait { .. } if segment.flags.rst => self.state = State::Dead,
-            State::TimeWait { .. } if segment.length() > 0 => self.send_ack(None),
-            State::TimeWait { .. } | State::Dead => {}
+            State::TimeWait { .. } if segment.flags.rst => {
+                self.state = State::Dead;
+                HostRule::ResetEnds
+            }
+            State::TimeWait { .. } => {
+                if segment.length() > 0 {
+                    self.send_ack(None);
+                }
+                HostRule::TimeWait
+            }
+            State::Dead => HostRule::Unexpected,
         }
     }
 
-    fn on_segment_in_syn_sent(&mut self, now: Instant, segment: &Segment) {
+    /// A segment's numbers beside its own.
+    pub(super) const fn numbers(&self, segment: &Segment) -> Numbers {
+        Numbers { seq: segment.seq, expected: self.receiver.next, ack: segment.ack, sent: self.sender.next }
+    }
+
+    pub(super) const fn state(&self) -> TcpState {
+        match self.state {
+            State::SynSent { .. } => TcpState::SynSent,
+            State::SynReceived { .. } => TcpState::SynReceived,
+            State::Open { .. } => TcpState::Established,
+            State::TimeWait { .. } => TcpState::TimeWait,
+            State::Dead => TcpState::Closed,
+        }
+    }
+
+    fn on_segment_in_syn_sent(&mut self, now: Instant, segment: &Segment) -> HostRule {
         let flags = segment.flags;
         let acknowledged = flags.ack && segment.ack == self.isn + 1;
         if flags.ack && !acknowledged {
             self.refuse(segment);
-        } else if flags.rst {
+            return if flags.rst { HostRule::ResetWrong } else { HostRule::AckWrong };
+        }
+        if flags.rst {
             if acknowledged {
                 self.fail(NetError::Refused);
+                return HostRule::ResetRefuses;
             }
-        } else if flags.syn {
-            self.receiver = Receiver::new(segment.seq + 1, self.options.window);
-            if acknowledged {
-                self.open(now, segment);
-                self.send_ack(None);
-            } else {
-                let deadline = now + FIRST_SYN_TIMEOUT;
-                self.state = State::SynReceived { tries: 0, deadline };
-                self.send_handshake(Flags::SYN_ACK);
-            }
+            return HostRule::ResetWrong;
         }
-    }
-
-    fn on_segment_in_syn_received(&mut self, now: Instant, segment: &Segment) {
-        let flags = segment.flags;
-        if flags.rst {
-            if self.receiver.expects(segment.seq) {
-                self.fail(NetError::Reset);
-            }
-        } else if flags.opens() {
-            self.send_handshake(Flags::SYN_ACK);
-        } else if flags.ack && segment.ack != self.isn + 1 {
-            self.refuse(segment);
-        } else if flags.ack {
+        if !flags.syn {
+            return HostRule::Unexpected;
+        }
+        self.receiver = Receiver::new(segment.seq + 1, self.options.window);
+        if acknowledged {
             self.open(now, segment);
-            if flags.syn {
-                self.send_ack(None);
-            } else {
-                self.on_segment_in_open(now, segment);
-            }
+            self.send_ack(None);
+            return HostRule::SynAckOpens;
         }
+        let deadline = now + FIRST_SYN_TIMEOUT;
+        self.state = State::SynReceived { tries: 0, deadline };
+        self.send_handshake(Flags::SYN_ACK);
+        if self.listener.is_some() { HostRule::ListenerTakesCrossingSyn } else { HostRule::DialTakesSyn }
     }
 
-    fn on_segment_in_open(&mut self, now: Instant, segment: &Segment) {
+    fn on_segment_in_syn_received(&mut self, now: Instant, segment: &Segment) -> HostRule {
         let flags = segment.flags;
         if flags.rst {
             if self.receiver.expects(segment.seq) {
                 self.fail(NetError::Reset);
+                return HostRule::ResetEnds;
             }
-            return;
+            return HostRule::ResetWrong;
+        }
+        if flags.opens() {
+            self.send_handshake(Flags::SYN_ACK);
+            return HostRule::SynAgain;
+        }
+        if !flags.ack {
+            return HostRule::Unexpected;
+        }
+        if segment.ack != self.isn + 1 {
+            self.refuse(segment);
+            return HostRule::AckWrong;
+        }
+        self.open(now, segment);
+        if flags.syn {
+            self.send_ack(None);
+        } else {
+            self.on_segment_in_open(now, segment);
+        }
+        HostRule::AckOpens
+    }
+
+    fn on_segment_in_open(&mut self, now: Instant, segment: &Segment) -> HostRule {
+        let flags = segment.flags;
+        if flags.rst {
+            if self.receiver.expects(segment.seq) {
+                self.fail(NetError::Reset);
+                return HostRule::ResetEnds;
+            }
+            return HostRule::ResetWrong;
         }
         if flags.syn {
             self.send_ack(None);
-            return;
+            return HostRule::SynAgain;
         }
         if flags.ack {
             let credit = self.sender.on_ack(now, segment.ack, segment.single, segment.window);
@@ -296,13 +340,19 @@ impl Connection {
         if self.closing && !segment.octets.is_empty() && fresh {
             self.send(Flags::RST, self.sender.next, Octets::from([]), None);
             self.state = State::Dead;
-        } else if segment.length() > 0 {
+            return HostRule::AfterClose;
+        }
+        if segment.length() > 0 {
             let kept = self.receiver.accept(segment.seq, &segment.octets, flags.fin);
             self.deliver();
             self.send_ack(kept.then_some(segment.seq));
-        } else if segment.seq < self.receiver.next {
-            self.send_ack(None);
+            return if kept { HostRule::InWindow } else { HostRule::OutsideWindow };
         }
+        if segment.seq < self.receiver.next {
+            self.send_ack(None);
+            return HostRule::OutsideWindow;
+        }
+        HostRule::AckNoted
     }
 
     fn open(&mut self, now: Instant, segment: &Segment) {

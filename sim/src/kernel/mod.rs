@@ -3,6 +3,7 @@
 
 mod connection;
 mod flow;
+mod receipt;
 mod tcp;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +17,7 @@ use crate::node::Order;
 use crate::packet::{Body, Octets, Packet};
 use crate::rng::Rng;
 use connection::Connection;
+pub use receipt::{HostReceipt, HostRule, Numbers, Taker, TcpState};
 
 /// How a host's TCP behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,41 +204,45 @@ impl Kernel {
         }
     }
 
-    /// Takes a packet to one of the host's addresses; answers whether something here wanted it.
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &Packet) -> bool {
+    /// Takes a packet to one of the host's addresses.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &Packet) -> HostReceipt {
         match &packet.body {
-            Body::Udp(payload) => {
-                let key = (Transport::Udp, packet.destination.family(), packet.destination.port());
-                let Some(socket) = self.ports.get(&key) else {
-                    if self.options.answers_closed_ports {
-                        let reporter = packet.destination.address();
-                        let answer = packet.error_from(reporter, NetError::Refused);
-                        self.effects.packets.extend(answer);
-                    }
-                    return false;
-                };
-                self.effects.notices.push_back(Notice::Datagram {
-                    socket: *socket,
-                    local: packet.destination.address(),
-                    remote: packet.source,
-                    payload: payload.clone(),
-                });
-                true
-            }
+            Body::Udp(payload) => self.handle_datagram(packet, payload),
             Body::Tcp(segment) => self.handle_segment(now, packet, segment),
             Body::Icmp(icmp) => match icmp.transport {
                 Transport::Udp => {
+                    let receipt = |rule| HostReceipt::new(rule, icmp.source, icmp.destination);
                     let key = (Transport::Udp, icmp.source.family(), icmp.source.port());
                     let Some(socket) = self.ports.get(&key) else {
-                        return false;
+                        return receipt(HostRule::ErrorStray);
                     };
                     let notice = Notice::Rejected(*socket, icmp.destination, icmp.error);
                     self.effects.notices.push_back(notice);
-                    true
+                    receipt(HostRule::ErrorTold).taken_by(Taker::Socket(*socket))
                 }
                 Transport::Tcp => self.handle_unreachable(now, (icmp.source, icmp.destination), icmp.error),
             },
         }
+    }
+
+    fn handle_datagram(&mut self, packet: &Packet, payload: &Octets) -> HostReceipt {
+        let receipt = |rule| HostReceipt::new(rule, packet.destination, packet.source);
+        let key = (Transport::Udp, packet.destination.family(), packet.destination.port());
+        let Some(socket) = self.ports.get(&key) else {
+            if self.options.answers_closed_ports {
+                let reporter = packet.destination.address();
+                let answer = packet.error_from(reporter, NetError::Refused);
+                self.effects.packets.extend(answer);
+            }
+            return receipt(HostRule::PortClosed);
+        };
+        self.effects.notices.push_back(Notice::Datagram {
+            socket: *socket,
+            local: packet.destination.address(),
+            remote: packet.source,
+            payload: payload.clone(),
+        });
+        receipt(HostRule::PortOpen).taken_by(Taker::Socket(*socket))
     }
 
     fn open(

@@ -3,6 +3,7 @@
 use pinhole_proto::{Endpoint, Instant, NetError, SocketId, StreamId, Transport, engine::MAX_UNWRITTEN};
 
 use super::connection::{Connection, Fate};
+use super::receipt::{HostReceipt, HostRule, Taker, TcpState};
 use super::{CrossingSyn, Kernel, Notice, Tuple};
 use crate::packet::{Packet, Segment};
 
@@ -80,8 +81,9 @@ impl Kernel {
         }
     }
 
-    pub(super) fn handle_segment(&mut self, now: Instant, packet: &Packet, segment: &Segment) -> bool {
+    pub(super) fn handle_segment(&mut self, now: Instant, packet: &Packet, segment: &Segment) -> HostReceipt {
         let tuple = (packet.destination, packet.source);
+        let receipt = |rule| HostReceipt::new(rule, tuple.0, tuple.1);
         let listener = self.ports.get(&(Transport::Tcp, packet.destination.family(), packet.destination.port()));
         let listener = listener.copied();
         let opens = segment.flags.opens();
@@ -90,16 +92,21 @@ impl Kernel {
             self.remove(tuple);
         }
         if let Some(connection) = self.connections.get_mut(&tuple) {
+            let mut taker = connection.owner.map_or(Taker::Connection, Taker::Stream);
+            let (before, numbers) = (connection.state(), connection.numbers(segment));
             if let (true, Some(socket), CrossingSyn::Listener) = (opens, listener, self.options.crossing_syn)
                 && let Some(stream) = connection.hand_to_listener(socket)
             {
+                taker = Taker::Listener(socket);
                 self.streams.remove(&stream);
                 let notice = Notice::Closed(stream, Some(NetError::AddressInUse));
                 self.effects.notices.push_back(notice);
             }
-            connection.handle_segment(now, segment);
+            let rule = connection.handle_segment(now, segment);
+            let after = connection.state();
             self.settle(now, tuple);
-            return true;
+            let numbers = Some(numbers);
+            return HostReceipt { before: Some(before), after: Some(after), numbers, ..receipt(rule).taken_by(taker) };
         }
         match listener {
             Some(socket) if opens => {
@@ -107,24 +114,29 @@ impl Kernel {
                 let connection = Connection::accept(now, tuple, socket, isn, segment, &self.options);
                 self.connections.insert(tuple, connection);
                 self.settle(now, tuple);
-                true
+                let rule = if reopens { HostRule::TimeWaitReopened } else { HostRule::ListenerTakesSyn };
+                HostReceipt { after: Some(TcpState::SynReceived), ..receipt(rule).taken_by(Taker::Listener(socket)) }
             }
             Some(_) | None => {
                 if self.options.answers_closed_ports {
                     self.effects.packets.extend(packet.reset_for());
                 }
-                false
+                receipt(if listener.is_some() { HostRule::NoConnection } else { HostRule::PortClosed })
             }
         }
     }
 
-    pub(super) fn handle_unreachable(&mut self, now: Instant, tuple: Tuple, error: NetError) -> bool {
+    pub(super) fn handle_unreachable(&mut self, now: Instant, tuple: Tuple, error: NetError) -> HostReceipt {
+        let receipt = |rule| HostReceipt::new(rule, tuple.0, tuple.1);
         let Some(connection) = self.connections.get_mut(&tuple) else {
-            return false;
+            return receipt(HostRule::ErrorStray);
         };
-        connection.on_unreachable(error);
+        let taker = connection.owner.map_or(Taker::Connection, Taker::Stream);
+        let before = connection.state();
+        let rule = connection.on_unreachable(error);
+        let after = connection.state();
         self.settle(now, tuple);
-        true
+        HostReceipt { before: Some(before), after: Some(after), ..receipt(rule).taken_by(taker) }
     }
 
     fn with_stream(&mut self, now: Instant, stream: StreamId, act: impl FnOnce(&mut Connection)) {

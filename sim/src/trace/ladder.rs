@@ -12,10 +12,10 @@ use crate::world::Place;
 pub(super) fn draw(records: &[Record], names: &Names) -> String {
     let places: BTreeSet<Place> = records.iter().flat_map(|record| [Some(record.from), record.to]).flatten().collect();
     let columns = order(places, records);
-    let width = columns.iter().map(|place| name(*place, names).len() + 3).max().unwrap_or(0).max(11);
+    let width = columns.iter().map(|place| names.place(*place).len() + 3).max().unwrap_or(0).max(11);
     let mut out = String::from("        ms  ");
     for place in &columns {
-        out += &format!("{:<width$}", name(*place, names));
+        out += &format!("{:<width$}", names.place(*place));
     }
     out += "\n";
     for record in records {
@@ -24,7 +24,7 @@ pub(super) fn draw(records: &[Record], names: &Names) -> String {
         };
         let micros = record.at.as_micros();
         let line = lifelines(record, &columns, width);
-        let realm = names.realms.get(record.realm.0 as usize).map_or("?", String::as_str);
+        let realm = names.realm(record.realm);
         out += &format!("{:>6}.{:03}  {line}  [{realm}] {}{note}\n", micros / 1000, micros % 1000, record.packet,);
     }
     out
@@ -58,7 +58,9 @@ fn lifelines(record: &Record, columns: &[Place], width: usize) -> String {
     let from = column(record.from);
     let to = record.to.and_then(column);
     match (&record.what, from, to) {
-        (What::Sent(_) | What::Copied(_) | What::Lost | What::Cut | What::Removed, Some(a), Some(b)) if a != b => {
+        (What::Sent(_) | What::Copied(_) | What::Lost | What::Cut | What::Removed | What::Held, Some(a), Some(b))
+            if a != b =>
+        {
             let (left, right) = (a.min(b) * width + 1, a.max(b) * width);
             line[left..right].fill(b'-');
             if a < b {
@@ -66,11 +68,11 @@ fn lifelines(record: &Record, columns: &[Place], width: usize) -> String {
             } else {
                 line[left] = b'<';
             }
-            if !matches!(record.what, What::Sent(_) | What::Copied(_)) {
+            if matches!(record.what, What::Lost | What::Cut | What::Removed) {
                 line[left.midpoint(right)] = b'x';
             }
         }
-        (What::Decided(_) | What::NoSocket, _, Some(at)) | (_, Some(at), None) => {
+        (What::Decided(_) | What::NoSocket(_), _, Some(at)) | (_, Some(at), None) => {
             line[at * width] = b'x';
         }
         _ => {}
@@ -81,15 +83,16 @@ fn lifelines(record: &Record, columns: &[Place], width: usize) -> String {
 /// What to say behind the packet; none for what needs no row.
 fn note(record: &Record) -> Option<String> {
     Some(match &record.what {
-        What::Sent(_) => String::new(),
+        What::Sent(_) => record.effect.map_or_else(String::new, |effect| format!("  fault: {effect:?}")),
         What::Copied(_) => "  (copy)".into(),
         What::Lost => "  lost".into(),
         What::Cut => "  line cut".into(),
         What::Removed => "  removed".into(),
+        What::Held => "  held back".into(),
         What::NoRoute => "  no route".into(),
         What::TtlExpired => "  ttl expired".into(),
-        What::NoSocket => "  no socket".into(),
-        What::Delivered => return None,
+        What::NoSocket(receipt) => format!("  no socket: {:?}", receipt.rule),
+        What::Delivered(_) => return None,
         What::Decided(receipt) => return verdict(receipt),
     })
 }
@@ -100,12 +103,4 @@ fn verdict(receipt: &Receipt) -> Option<String> {
         Decision::Dropped(rule) => Some(format!("  dropped: {rule:?}")),
         Decision::Answered(rule) => Some(format!("  refused: {rule:?}")),
     }
-}
-
-fn name(place: Place, names: &Names) -> &str {
-    match place {
-        Place::Host(host) => names.hosts.get(host.0 as usize),
-        Place::Nat(nat) => names.nats.get(nat.0 as usize),
-    }
-    .map_or("?", String::as_str)
 }

@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use pinhole_proto::{Address, Duration, Input, Instant, Interface};
+use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
 use crate::link::Line;
@@ -18,12 +19,13 @@ use crate::nat::Nat;
 use crate::node::Node;
 use crate::packet::Packet;
 use crate::rng::Rng;
-use crate::trace::Trace;
+use crate::trace::{Arrived, Trace};
 pub use build::NatPlan;
-use fault::Fault;
+use fault::Held;
+pub use fault::{Effect, Fault, MAX_FAULTS, TooManyFaults};
 
 /// A network in which everybody reaches everybody directly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RealmId(pub u32);
 
 impl RealmId {
@@ -32,20 +34,21 @@ impl RealmId {
 }
 
 /// A host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct HostId(pub u32);
 
 /// A NAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct NatId(pub u32);
 
 /// A packet's way from the machine that made it to where it ends, through every NAT; its copies share it.
 /// Numbered from 0 in the order in which packets are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JourneyId(pub u64);
 
 /// A machine: where packets start, turn and end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// A host.
     Host(HostId),
@@ -60,12 +63,13 @@ pub struct World {
     sequence: u64,
     queue: BTreeMap<(Instant, u64), Event>,
     arrivals: u64,
-    journeys: u64,
     rng: Rng,
     realms: Vec<Realm>,
     hosts: Vec<Host>,
     nats: Vec<Gateway>,
     faults: Vec<Fault>,
+    held: Vec<Held>,
+    journeys: u64,
     trace: Trace,
 }
 
@@ -115,6 +119,8 @@ enum Event {
         to: Place,
         packet: Packet,
     },
+    /// A packet that was held back is held no longer.
+    Release(u64),
     /// An engine's deadline.
     Wake(HostId),
     /// A deadline of a host's TCP.
@@ -132,12 +138,13 @@ impl World {
             sequence: 0,
             queue: BTreeMap::new(),
             arrivals: 0,
-            journeys: 0,
             rng: Rng::new(seed),
             realms: alloc::vec![Realm { network: None, gateway: None, occupants: BTreeMap::new(), hops: 4 }],
             hosts: Vec::new(),
             nats: Vec::new(),
             faults: Vec::new(),
+            held: Vec::new(),
+            journeys: 0,
             trace,
         }
     }
@@ -152,6 +159,30 @@ impl World {
     #[must_use]
     pub const fn arrivals(&self) -> u64 {
         self.arrivals
+    }
+
+    /// The machine of a name.
+    #[must_use]
+    pub fn place_named(&self, name: &str) -> Option<Place> {
+        self.host_named(name).map(Place::Host).or_else(|| self.nat_named(name).map(Place::Nat))
+    }
+
+    /// The host of a name.
+    #[must_use]
+    pub fn host_named(&self, name: &str) -> Option<HostId> {
+        index(&self.trace.names().hosts, name).map(HostId)
+    }
+
+    /// The NAT of a name.
+    #[must_use]
+    pub fn nat_named(&self, name: &str) -> Option<NatId> {
+        index(&self.trace.names().nats, name).map(NatId)
+    }
+
+    /// The network of a name: `internet`, or that of the NAT in front of it and ` LAN`.
+    #[must_use]
+    pub fn realm_named(&self, name: &str) -> Option<RealmId> {
+        index(&self.trace.names().realms, name).map(RealmId)
     }
 
     /// Octets for an engine's seed; different ones at each call.
@@ -211,6 +242,7 @@ impl World {
         self.now = at;
         match event {
             Event::Arrive { journey, realm, from, to, packet } => self.on_arrival(journey, realm, from, to, packet),
+            Event::Release(number) => self.on_release(number),
             Event::Wake(host) => self.on_wake(host),
             Event::Kernel(host) => self.on_kernel(host),
         }
@@ -253,8 +285,9 @@ impl World {
         let Some(node) = &mut host.node else {
             return;
         };
+        let arrived = Arrived::of(&input);
         if let Err(discard) = node.handle_input(now, input) {
-            self.trace.push_discard(now, id, discard);
+            self.trace.push_discard(now, id, discard, arrived);
         }
         self.drain(id);
     }
@@ -319,4 +352,8 @@ impl World {
     fn host_mut(&mut self, id: HostId) -> &mut Host {
         &mut self.hosts[id.0 as usize]
     }
+}
+
+fn index(names: &[String], name: &str) -> Option<u32> {
+    names.iter().position(|known| known == name).and_then(|at| u32::try_from(at).ok())
 }

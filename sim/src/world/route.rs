@@ -1,11 +1,14 @@
 //! A packet's way: up a line, through a realm, down a line, and into a machine.
 
+use alloc::boxed::Box;
+
 use pinhole_proto::Duration;
 
-use super::{Access, Event, JourneyId, Place, RealmId, World};
+use super::{Access, Effect, Event, JourneyId, Place, RealmId, World};
+use crate::kernel::{HostReceipt, HostRule};
 use crate::nat::{Decision, Side};
 use crate::packet::Packet;
-use crate::trace::{Record, What};
+use crate::trace::{Happened, Sight, What};
 
 impl World {
     /// Puts a packet on the line, as if the machine had sent it: for tests that need a stranger.
@@ -15,28 +18,49 @@ impl World {
         self.send(journey, Place::Host(from), realm, packet);
     }
 
-    pub(super) fn send(&mut self, journey: JourneyId, from: Place, realm: RealmId, packet: Packet) {
+    pub(super) fn send(&mut self, journey: JourneyId, from: Place, realm: RealmId, mut packet: Packet) {
         let to = self.next_stop(realm, &packet);
+        let effect = self.meet_faults(realm, from, to, journey, &mut packet);
+        let now = self.now;
+        let seen = Sight { at: now, journey, realm, from, to, packet: &packet, effect };
         let fate = match to {
-            None => Err(What::NoRoute),
+            Some(_) if effect == Some(Effect::Drop) => Err(What::Removed),
             Some(to) => self.carry(from, to, realm, &packet).map(|spans| (to, spans)),
+            None => Err(What::NoRoute),
         };
-        let (to, spans) = match fate {
+        let (to, mut spans) = match fate {
             Ok(fate) => fate,
             Err(what) => {
-                self.note(journey, realm, from, to, packet, what);
+                self.trace.note(seen, what.happened(), || what);
                 return;
             }
         };
-        let hops = self.realms[realm.0 as usize].hops;
-        let mut what: fn(Duration) -> What = What::Sent;
-        for span in spans.into_iter().flatten() {
-            self.note(journey, realm, from, Some(to), packet.clone(), what(span));
-            what = What::Copied;
-            let mut copy = packet.clone();
-            copy.ttl -= hops;
-            let event = Event::Arrive { journey, realm, from, to, packet: copy };
-            self.schedule(self.now + span, event);
+        if let Some(effect) = effect {
+            spans = spans.map(|span| span.map(|span| span + effect.delay()));
+        }
+        if let (Some(Effect::Duplicate { ms }), [Some(first), None]) = (effect, spans) {
+            spans[1] = Some(first + Duration::from_millis(ms));
+        }
+        if let (Some(Effect::Reorder { ms }), [Some(span), _]) = (effect, spans) {
+            self.trace.note(seen, What::Held.happened(), || What::Held);
+            packet.ttl -= self.realms[realm.0 as usize].hops;
+            self.hold((realm, from, to), journey, packet, now + span + Duration::from_millis(ms));
+            return;
+        }
+        for span in spans.into_iter().flatten().take(1) {
+            self.trace.note(seen, Happened::Sent(span), || What::Sent(span));
+        }
+        if let Some(span) = spans[1] {
+            self.trace.note(seen, Happened::Copied(span), || What::Copied(span));
+        }
+        packet.ttl -= self.realms[realm.0 as usize].hops;
+        if let Some(span) = spans[1] {
+            let packet = packet.clone();
+            self.schedule(now + span, Event::Arrive { journey, realm, from, to, packet });
+        }
+        if let Some(span) = spans[0] {
+            self.schedule(now + span, Event::Arrive { journey, realm, from, to, packet });
+            self.overtake((realm, from, to), now + span);
         }
     }
 
@@ -58,9 +82,6 @@ impl World {
         realm: RealmId,
         packet: &Packet,
     ) -> Result<[Option<Duration>; 2], What> {
-        if self.remove_by_fault(realm, packet) {
-            return Err(What::Removed);
-        }
         if packet.ttl <= self.realms[realm.0 as usize].hops {
             return Err(What::TtlExpired);
         }
@@ -78,16 +99,16 @@ impl World {
             if access.cut {
                 return Err(What::Cut);
             }
-            let copies: alloc::vec::Vec<Duration> = spans
-                .into_iter()
-                .flatten()
-                .flat_map(|span| {
-                    let [first, second] = access.line.down.carry(&mut access.rng);
-                    [first.map(|down| span + down), second.map(|down| span + down)]
-                })
-                .flatten()
-                .collect();
-            spans = [copies.first().copied(), copies.get(1).copied()];
+            let mut copies = [None; 2];
+            let mut free = copies.iter_mut();
+            for span in spans.into_iter().flatten() {
+                for down in access.line.down.carry(&mut access.rng).into_iter().flatten() {
+                    if let Some(copy) = free.next() {
+                        *copy = Some(span + down);
+                    }
+                }
+            }
+            spans = copies;
         }
         if spans == [None; 2] {
             return Err(What::Lost);
@@ -108,24 +129,34 @@ impl World {
 
     pub(super) fn on_arrival(&mut self, journey: JourneyId, realm: RealmId, from: Place, to: Place, packet: Packet) {
         self.arrivals += 1;
+        let now = self.now;
         match to {
             Place::Host(id) => {
-                let now = self.now;
-                let host = self.host_mut(id);
+                let host = &mut self.hosts[id.0 as usize];
                 let here = host.interfaces.iter().any(|own| own.address == packet.destination.address());
-                let taken = here && host.realm == realm && host.kernel.handle_packet(now, &packet);
-                let what = if taken { What::Delivered } else { What::NoSocket };
-                self.note(journey, realm, from, Some(to), packet, what);
+                let receipt = if here && host.realm == realm {
+                    host.kernel.handle_packet(now, &packet)
+                } else {
+                    HostReceipt::new(HostRule::AddressNotHere, packet.destination, packet.source)
+                };
+                let seen = Sight { at: now, journey, realm, from, to: Some(to), packet: &packet, effect: None };
+                if receipt.rule.is_taken() {
+                    self.trace
+                        .note(seen, Happened::Stopped(Happened::DELIVERED), || What::Delivered(Box::new(receipt)));
+                } else {
+                    self.trace.note(seen, Happened::Stopped(Happened::NO_SOCKET), || What::NoSocket(Box::new(receipt)));
+                }
                 self.pump(id);
             }
             Place::Nat(id) => {
                 let gateway = &mut self.nats[id.0 as usize];
                 let (inside, outside) = (gateway.inside, gateway.outside);
                 let side = if realm == inside { Side::Inside } else { Side::Outside };
-                let passage = gateway.nat.handle(self.now, side, packet.clone());
+                let passage = gateway.nat.handle(now, side, packet.clone());
+                let seen = Sight { at: now, journey, realm, from, to: Some(to), packet: &packet, effect: None };
                 let forwarded = matches!(passage.receipt.decision, Decision::Forwarded { .. });
-                let what = What::Decided(alloc::boxed::Box::new(passage.receipt));
-                self.note(journey, realm, from, Some(to), packet, what);
+                let happened = Happened::decided(&passage.receipt.decision);
+                self.trace.note(seen, happened, || What::Decided(Box::new(passage.receipt)));
                 if let Some((side, packet)) = passage.packet {
                     // An answer of the NAT's own is another packet.
                     let journey = if forwarded { journey } else { self.next_journey() };
@@ -134,9 +165,5 @@ impl World {
                 }
             }
         }
-    }
-
-    fn note(&mut self, journey: JourneyId, realm: RealmId, from: Place, to: Option<Place>, packet: Packet, what: What) {
-        self.trace.push(Record { at: self.now, journey, realm, from, to, packet, what });
     }
 }

@@ -4,7 +4,7 @@ use pinhole_proto::{Duration, Instant, NetError, Transport};
 use pinhole_sim::nat::TimerScope;
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::trace::What;
-use pinhole_sim::{Chance, Place, RealmId, World};
+use pinhole_sim::{Chance, Effect, Fault, MAX_FAULTS, PacketKind, Pick, Place, RealmId, World};
 
 use crate::draft::register_both;
 use crate::toy::{Do, Heard, Toy, at, heard, node, tell};
@@ -73,7 +73,7 @@ fn the_third_matching_packet_is_removed_and_no_other() {
     let net = topology::both_public(&mut world, &Plan::default());
     register_both(&mut world, &net);
     let s = at("18.181.0.31:1234");
-    world.remove_packets(2, 1, move |_, packet| packet.destination == s);
+    world.add_fault(Fault { pick: Pick::to(s), skip: 2, count: 1, effect: Effect::Drop }).unwrap();
     for number in 0..5 {
         tell(&mut world, net.a, Do::Send(1, s, vec![number]));
     }
@@ -86,6 +86,104 @@ fn the_third_matching_packet_is_removed_and_no_other() {
         })
         .collect();
     assert_eq!(numbers, [0, 1, 3, 4]);
+}
+
+/// What S hears of five datagrams, 1 ms apart, the third of which meets a fault.
+fn heard_through(effect: Effect) -> Vec<(u64, Vec<u8>)> {
+    let mut world = World::new(1);
+    let net = topology::both_public(&mut world, &Plan::default());
+    register_both(&mut world, &net);
+    let s = at("18.181.0.31:1234");
+    let pick = Pick { kind: Some(PacketKind::Udp), from: Some("A".into()), to: Some("S".into()), ..Pick::to(s) };
+    world.add_fault(Fault { pick, skip: 2, count: 1, effect }).expect("there is room");
+    let start = world.now();
+    for number in 0..5 {
+        tell(&mut world, net.a, Do::Send(1, s, vec![number, 7]));
+        world.run_for(Duration::from_millis(1));
+    }
+    world.run_for(SECOND);
+    assert_eq!(world.faults(), []);
+    let log = world.log::<Heard>(net.server).iter();
+    log.filter_map(|(when, what)| match what {
+        Heard::Datagram(_, octets) if octets.len() == 2 => {
+            Some(((*when - start).as_micros() as u64 / 1_000, octets.clone()))
+        }
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn each_fault_does_to_its_packet_what_it_says_and_nothing_to_the_others() {
+    let usual: Vec<_> = (0..5).map(|number| (25 + u64::from(number), vec![number, 7])).collect();
+    let with = |change: fn(&mut Vec<(u64, Vec<u8>)>)| {
+        let mut expected = usual.clone();
+        change(&mut expected);
+        expected.sort();
+        expected
+    };
+    assert_eq!(heard_through(Effect::Delay { ms: 0 }), usual);
+    assert_eq!(heard_through(Effect::Drop), with(|heard| drop(heard.remove(2))));
+    assert_eq!(heard_through(Effect::Delay { ms: 40 }), with(|heard| heard[2].0 += 40));
+    assert_eq!(heard_through(Effect::Duplicate { ms: 9 }), with(|heard| heard.push((36, vec![2, 7]))));
+    assert_eq!(heard_through(Effect::Corrupt { at: 99, xor: 1 }), with(|heard| heard[2].1[1] = 6));
+    let mut overtaken = usual.clone();
+    overtaken[2].0 = 28;
+    overtaken.swap(2, 3);
+    assert_eq!(heard_through(Effect::Reorder { ms: 500 }), overtaken);
+}
+
+#[test]
+fn a_packet_that_nothing_overtakes_arrives_late() {
+    let mut world = World::new(1);
+    let net = topology::both_public(&mut world, &Plan::default());
+    register_both(&mut world, &net);
+    let s = at("18.181.0.31:1234");
+    let before = heard(&world, net.server).len();
+    world.add_fault(Fault { pick: Pick::to(s), skip: 0, count: 1, effect: Effect::Reorder { ms: 100 } }).unwrap();
+    tell(&mut world, net.a, Do::Send(1, s, vec![1]));
+    world.run_for(Duration::from_millis(124));
+    assert_eq!(heard(&world, net.server).len(), before);
+    world.run_for(Duration::from_millis(1));
+    assert_eq!(heard(&world, net.server).len(), before + 1);
+}
+
+#[test]
+fn faults_are_bounded_and_a_pick_reads_back() {
+    let mut world = World::new(1);
+    let text =
+        r#"{"pick":{"realm":"internet","kind":"syn","source":"*:1234","destination":"10.0.0.1"},"effect":"drop"}"#;
+    let fault: Fault = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::from_str::<Fault>(&serde_json::to_string(&fault).unwrap()).unwrap(), fault);
+    assert!(serde_json::from_str::<Fault>(r#"{"pick":{"sauce":"*:1"},"effect":"drop"}"#).is_err());
+    for _ in 0..MAX_FAULTS {
+        world.add_fault(fault.clone()).unwrap();
+    }
+    assert!(world.add_fault(fault).is_err());
+}
+
+#[test]
+fn a_line_that_holds_packets_back_reorders_them() {
+    let mut world = World::new(1);
+    let mut plan = Plan::default();
+    plan.line_a = plan.line_a.with_reordering(Chance::percent(20), Duration::from_millis(10));
+    let net = topology::both_public(&mut world, &plan);
+    register_both(&mut world, &net);
+    for number in 0..100 {
+        tell(&mut world, net.a, Do::Send(1, at("18.181.0.31:1234"), vec![number, 7]));
+        world.run_for(Duration::from_millis(1));
+    }
+    world.run_for(SECOND);
+    let numbers: Vec<u8> = heard(&world, net.server)
+        .into_iter()
+        .filter_map(|what| match what {
+            Heard::Datagram(_, octets) if octets.len() == 2 => Some(octets[0]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(numbers.len(), 100);
+    let overtaken = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!((5..40).contains(&overtaken), "{overtaken}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod journeys;
 mod nat;
 mod pairs;
 mod profile;
+mod receipts;
 mod roaming;
 mod tcp;
 mod toy;

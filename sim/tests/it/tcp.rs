@@ -4,7 +4,9 @@ use pinhole_proto::{Duration, NetError, Transport};
 use pinhole_sim::nat::Unsolicited;
 use pinhole_sim::packet::Flags;
 use pinhole_sim::topology::{self, Plan};
-use pinhole_sim::{Chance, CrossingSyn, HostId, HostOptions, Packet, RealmId, Topology, World};
+use pinhole_sim::{
+    Chance, CrossingSyn, Effect, Fault, HostId, HostOptions, Packet, PacketKind, Pick, RealmId, Topology, World,
+};
 
 use crate::toy::{Do, Heard, Toy, at, heard, node, octet_at, tell};
 
@@ -90,7 +92,8 @@ fn a_dial_fails_as_the_system_would_say_it() {
 #[test]
 fn a_lost_syn_is_repeated_after_one_second_and_then_two() {
     let (mut world, net) = listening(1, &Plan::default(), topology::both_public);
-    world.remove_packets(0, 2, |_, packet| packet.flags() == Some(Flags::SYN));
+    let syns = Pick::kind(PacketKind::Syn);
+    world.add_fault(Fault { pick: syns, skip: 0, count: 2, effect: Effect::Drop }).unwrap();
     let start = world.now();
     tell(&mut world, net.a, Do::Dial(2, 1, at("138.76.29.7:1234")));
     world.run_for(Duration::from_secs(4));
@@ -281,7 +284,8 @@ fn a_receiver_that_does_not_read_stops_the_sender_and_a_lost_update_does_not_mat
     assert_eq!(written(&world), 10_000);
     // The first word of B after it reads again is lost; A asks.
     let b = at("138.76.29.7:1234");
-    world.remove_packets(0, 1, move |_, packet| packet.source == b);
+    let pick = Pick { source: Some(b.into()), ..Pick::default() };
+    world.add_fault(Fault { pick, skip: 0, count: 1, effect: Effect::Drop }).unwrap();
     tell(&mut world, net.b, Do::Read(1, true));
     world.run_for(Duration::from_secs(10));
     assert_eq!(written(&world), 50_000);
