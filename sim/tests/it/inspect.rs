@@ -23,7 +23,7 @@ fn every_sealed_datagram_opens_for_the_engine_that_it_was_meant_for_and_for_no_o
         trio.world.engine::<Peer>(trio.net.b).clone(),
     );
     let mut opened = [0; 3];
-    for record in trio.world.trace().records().iter().filter(|record| record.what == What::Delivered) {
+    for record in trio.world.trace().records().iter().filter(|record| matches!(record.what, What::Delivered(_))) {
         let Body::Udp(octets) = &record.packet.body else { continue };
         let Ok(Packet::Sealed(sealed)) = Packet::decode(octets) else { continue };
         let views = [server.look_into(&sealed), a.look_into(&sealed), b.look_into(&sealed)];
