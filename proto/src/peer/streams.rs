@@ -41,7 +41,7 @@ impl Peer {
                         self.with_known(handle, |session, core, _| session.on_dial_failed(core, stream, error));
                     }
                     Purpose::Path(handle, path) => {
-                        self.with_known(handle, |session, core, leg| session.on_stream_closed(core, leg, path));
+                        self.with_known(handle, |session, core, leg| session.on_stream_closed(core, leg, path, error));
                     }
                     Purpose::Unproved => self.early.forget(stream),
                 }

@@ -5,7 +5,7 @@ use pinhole_proto::{Duration, Instant, Transport};
 use pinhole_sim::nat::Unsolicited;
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::worlds::Trio;
-use pinhole_sim::{Behaviour, CrossingSyn, Hairpin, HostOptions, Topology, World};
+use pinhole_sim::{Behaviour, CrossingSyn, Dependence, Hairpin, HostOptions, Topology, World};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
@@ -150,6 +150,22 @@ fn tcp_sessions_are_direct_where_both_listeners_take_the_stream() {
     let (trio, _) = tcp_attempt(Unsolicited::Drop, crossing);
     assert!(trio.is_direct(trio.net.a), "{}", trio.world.trace().ladder());
 }
+
+/// A's SYN comes in at the endpoint that the server knows and meets B's own dial to where it comes from: both
+/// take it for a simultaneous open, B answers from another endpoint, and both streams end with a reset.
+#[test]
+fn a_dial_whose_stream_was_reset_before_it_proved_anything_is_repeated() {
+    let plan = Plan { nat_b: Behaviour::symmetric().with_filtering(OPEN), ..Plan::default() };
+    let mut trio = Trio::new(1, &plan, topology::a_public, |config| config.udp = false);
+    assert!(trio.register());
+    trio.connect(Some(Transport::Tcp)).expect("the peer is online");
+    trio.world.run_for(Duration::from_secs(2));
+    for host in [trio.net.a, trio.net.b] {
+        assert!(trio.is_direct(host), "{}", trio.world.trace().ladder());
+    }
+}
+
+const OPEN: Dependence = Dependence::EndpointIndependent;
 
 /// A TCP session between two port-restricted cones, 20 s on, and when A first heard B directly.
 fn tcp_attempt(answer: Unsolicited, crossing: (CrossingSyn, CrossingSyn)) -> (Trio, Option<Duration>) {

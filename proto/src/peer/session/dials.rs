@@ -80,7 +80,6 @@ impl Session {
 
     /// A dial of this session failed: again, unless the tuple is connected already.
     pub(in crate::peer) fn on_dial_failed(&mut self, core: &mut Core, stream: StreamId, error: Option<NetError>) {
-        let jitter = core.visible.below(DIAL_RETRY_JITTER);
         let Attempt::Running { dials, .. } = &mut self.attempt else {
             return;
         };
@@ -88,6 +87,20 @@ impl Session {
             return;
         };
         dial.stream = None;
+        let remote = dial.remote;
+        self.dial_again(core, remote, error);
+    }
+
+    /// The dial to a candidate of this attempt failed, or its stream ended before it proved anything, as where
+    /// two handshakes crossed and each side took the other's for its own.
+    pub(super) fn dial_again(&mut self, core: &mut Core, remote: Endpoint, error: Option<NetError>) {
+        let jitter = core.visible.below(DIAL_RETRY_JITTER);
+        let Attempt::Running { dials, .. } = &mut self.attempt else {
+            return;
+        };
+        let Some(dial) = dials.iter_mut().find(|dial| dial.remote == remote && dial.stream.is_none()) else {
+            return;
+        };
         // [R-TCP-004]
         if dial.tries >= MAX_DIALS {
             return;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::{PathState, PeerEvent, Selection, Session, Stage, UNSPECIFIED};
 use crate::constants::{CONSENT, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
+use crate::engine::NetError;
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::Leg;
 use crate::peer::path::{Link, Path, PathId};
@@ -130,10 +131,22 @@ impl Session {
     }
 
     /// A stream that is a path ended.
-    pub(in crate::peer) fn on_stream_closed(&mut self, core: &mut Core, leg: &mut Leg, path: PathId) {
-        if let Some(at) = self.position(Some(path)) {
-            self.lose(core, leg, at);
+    pub(in crate::peer) fn on_stream_closed(
+        &mut self,
+        core: &mut Core,
+        leg: &mut Leg,
+        path: PathId,
+        error: Option<NetError>,
+    ) {
+        let Some(at) = self.position(Some(path)) else {
+            return;
+        };
+        if self.paths[at].state() != PathState::Proved
+            && let Some(remote) = self.paths[at].remote()
+        {
+            self.dial_again(core, remote, error);
         }
+        self.lose(core, leg, at);
     }
 
     /// A path is gone: back to the relay, and punch again.

@@ -1,0 +1,97 @@
+//! `pinhole-judge`: the cross product and single pairs, from the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use pinhole_judge::pair::Pair;
+use pinhole_judge::product::{self, Part};
+use pinhole_judge::{Oracle, Side};
+use pinhole_proto::Transport;
+
+/// Judges Pinhole's engines in simulated networks.
+#[derive(Parser)]
+struct Arguments {
+    /// The directory of the specification.
+    #[arg(long, global = true, default_value = "spec")]
+    spec: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the cross product of NAT behaviours and compares it with the oracle.
+    Product {
+        transport: TransportName,
+        /// Runs only every so many pairs.
+        #[arg(long, default_value_t = 1)]
+        step: usize,
+        /// Which of them.
+        #[arg(long, default_value_t = 0)]
+        rest: usize,
+    },
+    /// Runs one pair and draws it.
+    Pair {
+        transport: TransportName,
+        /// The side that asks for the session, such as `ei-ad-mapping-random`.
+        a: String,
+        /// The other side.
+        b: String,
+        /// The seed of the world.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TransportName {
+    Udp,
+    Tcp,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let good = match arguments.command {
+        Command::Product { transport, step, rest } => {
+            let oracle = Oracle::load(&arguments.spec)?;
+            let begin = Instant::now();
+            let judgement = product::run(&oracle, transport.into(), Part { step: step.max(1), rest });
+            let seconds = begin.elapsed().as_secs_f64();
+            println!(
+                "{} pairs, {} direct, {} packets, digest {:016x}, {seconds:.1} s",
+                judgement.pairs, judgement.direct, judgement.arrivals, judgement.digest
+            );
+            for difference in &judgement.differences {
+                println!("differs: {difference}");
+            }
+            println!("{} differences", judgement.differences.len());
+            judgement.differences.is_empty()
+        }
+        Command::Pair { transport, a, b, seed } => {
+            let transport = transport.into();
+            let (a, b) = (side(transport, &a)?, side(transport, &b)?);
+            let (found, ladder) = Pair { transport, a, b, seed }.ladder();
+            println!("{ladder}");
+            println!("{found:?}");
+            found.wrong.is_none()
+        }
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn side(transport: Transport, name: &str) -> anyhow::Result<Side> {
+    let all = Side::all(transport);
+    let found = all.iter().find(|side| side.name(transport) == name);
+    found.copied().ok_or_else(|| anyhow::anyhow!("{name} is no side; one is {}", all[all.len() - 1].name(transport)))
+}
+
+impl From<TransportName> for Transport {
+    fn from(name: TransportName) -> Self {
+        match name {
+            TransportName::Udp => Self::Udp,
+            TransportName::Tcp => Self::Tcp,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Every pair of sides, compared with the oracle.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pinhole_proto::Transport;
+
+use crate::pair::{Found, Pair};
+use crate::{Oracle, Side};
+
+/// A pair whose run is not what the oracle says.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The pair.
+    pub pair: Pair,
+    /// The techniques by which the oracle has it direct.
+    pub expected: Vec<String>,
+    /// What came of it.
+    pub found: Found,
+}
+
+/// What came of a product.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// How many pairs were run.
+    pub pairs: usize,
+    /// How many of them were direct.
+    pub direct: usize,
+    /// How many packets arrived somewhere in all of them.
+    pub arrivals: u64,
+    /// The digests of all runs, combined; the order does not matter.
+    pub digest: u64,
+    /// Where the run and the oracle differ.
+    pub differences: Vec<Difference>,
+}
+
+/// Which pairs of the product are run: those whose number leaves `rest` when divided by `step`.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// 1 for all of them.
+    pub step: usize,
+    /// Below `step`.
+    pub rest: usize,
+}
+
+impl Part {
+    /// All pairs.
+    pub const ALL: Self = Self { step: 1, rest: 0 };
+}
+
+/// Runs pairs over a transport, on as many threads as there are processors.
+#[must_use]
+pub fn run(oracle: &Oracle, transport: Transport, part: Part) -> Judgement {
+    let sides = Side::all(transport);
+    let numbers: Vec<usize> = (0..sides.len() * sides.len()).filter(|n| n % part.step == part.rest).collect();
+    let next = AtomicUsize::new(0);
+    let whole = Mutex::new(Judgement::default());
+    let work = || {
+        let mut own = Judgement::default();
+        while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            own.add(judge(oracle, transport, &sides, number));
+        }
+        if let Ok(mut whole) = whole.lock() {
+            whole.join(own);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    whole.into_inner().unwrap_or_default()
+}
+
+/// Runs one pair of the product, by its number.
+#[must_use]
+pub fn judge(oracle: &Oracle, transport: Transport, sides: &[Side], number: usize) -> (Found, Option<Difference>) {
+    let (a, b) = (number / sides.len(), number % sides.len());
+    let pair = pair(transport, sides, number);
+    let found = pair.run();
+    let expected = oracle.techniques(transport, sides[a], b);
+    let wanted = expected.iter().any(|technique| technique == "plain");
+    let differs = found.direct != wanted || found.wrong.is_some();
+    let difference = differs.then(|| Difference { pair, expected: expected.to_vec(), found: found.clone() });
+    (found, difference)
+}
+
+/// A pair of the product. Seeds differ between neighbours, so that ports are not the same everywhere.
+#[must_use]
+pub fn pair(transport: Transport, sides: &[Side], number: usize) -> Pair {
+    let (a, b) = (sides[number / sides.len()], sides[number % sides.len()]);
+    Pair { transport, a, b, seed: (number % SEEDS) as u64 }
+}
+
+impl Judgement {
+    fn add(&mut self, (found, difference): (Found, Option<Difference>)) {
+        self.pairs += 1;
+        self.direct += usize::from(found.direct);
+        self.arrivals += found.arrivals;
+        self.digest = self.digest.wrapping_add(found.digest);
+        self.differences.extend(difference);
+    }
+
+    fn join(&mut self, other: Self) {
+        self.pairs += other.pairs;
+        self.direct += other.direct;
+        self.arrivals += other.arrivals;
+        self.digest = self.digest.wrapping_add(other.digest);
+        self.differences.extend(other.differences);
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Pair { transport, a, b, seed } = self.pair;
+        let found = if self.found.direct { "direct" } else { "not direct" };
+        let (transport_name, a, b) =
+            (if transport == Transport::Udp { "udp" } else { "tcp" }, a.name(transport), b.name(transport));
+        write!(f, "{transport_name} {a} {b} --seed {seed}: {found}; the oracle has {:?}", self.expected)?;
+        match &self.found.wrong {
+            Some(wrong) => write!(f, "; {wrong}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many different seeds a product uses.
+const SEEDS: usize = 7;

@@ -1,0 +1,14 @@
+//! The oracle, the engines and the simulator judge each other.
+
+mod oracle;
+mod product;
+
+use std::path::Path;
+
+use pinhole_judge::Oracle;
+
+/// The oracle of the specification.
+fn oracle() -> Oracle {
+    let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec");
+    Oracle::load(&spec).expect("spec/reachability.json is complete")
+}
