@@ -28,8 +28,10 @@
 //! [command](World::command) them and [let time pass](World::run_for). After each input an engine is
 //! drained until it waits; its deadline becomes an event. Things go wrong on purpose through
 //! [`World::add_fault`], [`World::cut`], [`World::reboot_nat`], [`World::stop`] and
-//! [`World::move_host`]. What happened is in the [`Trace`], and [`Trace::ladder`] draws it. A world can be
-//! cloned at any moment; the clone goes its own way.
+//! [`World::move_host`]. All of that has one alphabet as data, [`Action`], which a [`Cast`] carries out: a run
+//! is a function of what was built, a seed and a list of actions. What happened is in the [`Trace`], and
+//! [`Trace::ladder`] draws it: every [`Receipt`] and [`HostReceipt`] says by which rule. A world
+//! can be cloned at any moment; the clone goes its own way.
 //!
 //! ```
 //! use pinhole_sim::topology::{self, Plan};
@@ -53,6 +55,8 @@
 
 extern crate alloc;
 
+pub mod action;
+pub mod cast;
 mod kernel;
 mod link;
 mod memo;
@@ -61,12 +65,15 @@ pub mod nat;
 mod node;
 pub mod packet;
 mod pick;
+pub mod plain;
 mod rng;
 pub mod topology;
 pub mod trace;
 mod world;
 pub mod worlds;
 
+pub use action::{Action, ActionError};
+pub use cast::{Cast, Role};
 pub use kernel::{CrossingSyn, HostOptions, HostReceipt, HostRule, Numbers, Taker, TcpState};
 pub use link::{Line, Way};
 pub use memo::Memo;

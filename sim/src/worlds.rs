@@ -23,6 +23,7 @@
 
 mod said;
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -33,11 +34,14 @@ use pinhole_proto::peer::{
 use pinhole_proto::server::{Limits, Server, ServerConfig, ServerEvent};
 use pinhole_proto::{CommandError, Duration, Endpoint, Engine as _, Instant, PeerId, ServerKey, Transport};
 
+use crate::action::{Action, ActionError};
+use crate::cast::{Cast, Role};
 use crate::memo::Memo;
 use crate::node::{EngineNode, Node};
 use crate::topology::{self, Plan, Topology};
 use crate::world::{HostId, World};
 pub use said::PeerSaid;
+pub(crate) use said::server_event;
 
 /// A world in which S, A and B run the real engines.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub struct Trio {
     pub b: PeerId,
     /// The server's key.
     pub server: ServerKey,
+    /// The engines, for [`Trio::apply`].
+    pub cast: Cast,
     /// Which transports the peers register over.
     transports: Vec<Transport>,
 }
@@ -67,7 +73,10 @@ impl Trio {
     ) -> Self {
         let mut world = World::new(seed);
         let net = build(&mut world, plan);
-        let server = start_server(&mut world, net.server);
+        let mut cast = Cast::default();
+        let config = server_config();
+        let server = public_key(&*config.x25519, &config.secret);
+        cast.start(&mut world, net.server, Role::Server(Box::new(config)));
         let mut transports = Vec::new();
         let mut start = |host, secret| {
             let mut config = peer_config(secret, server);
@@ -75,11 +84,13 @@ impl Trio {
             transports.clear();
             transports.extend(config.udp.then_some(Transport::Udp));
             transports.extend(config.tcp.then_some(Transport::Tcp));
-            start_peer(&mut world, host, config)
+            let id = public_key(&*config.x25519, &config.secret);
+            cast.start(&mut world, host, Role::Peer(Box::new(config)));
+            id
         };
         let a = start(net.a, SECRETS[0]);
         let b = start(net.b, SECRETS[1]);
-        Self { world, net, a, b, server, transports }
+        Self { world, net, a, b, server, cast, transports }
     }
 
     /// Lets time pass until both peers are registered over every transport that they use, and 1.5 s more;
@@ -141,6 +152,14 @@ impl Trio {
     #[must_use]
     pub fn is_direct(&self, host: HostId) -> bool {
         self.selected(host).is_some_and(|path| path.kind != PathKind::Relayed)
+    }
+
+    /// Carries out an action.
+    ///
+    /// # Errors
+    /// [`ActionError`]; the world is as before.
+    pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
+        self.cast.apply(&mut self.world, action)
     }
 
     /// Ends the server and starts it again with its key and without its memory.

@@ -36,7 +36,8 @@ pub struct HostOptions {
 
 /// Who takes a SYN that matches both a pending dial and a listener: the two outcomes of TCP hole
 /// punching in the texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CrossingSyn {
     /// The dial: `connect` succeeds and the listener sees nothing. BSD, and Linux today.
     Dial,
@@ -150,6 +151,10 @@ impl Kernel {
     /// When [`Kernel::on_timeout`] is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    pub(crate) const fn options(&self) -> &HostOptions {
+        &self.options
     }
 
     pub(crate) const fn options_mut(&mut self) -> &mut HostOptions {

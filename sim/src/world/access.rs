@@ -19,6 +19,12 @@ impl World {
             .expect("the host runs an engine of this type")
     }
 
+    /// Looks at a host's engine, if one of type `E` runs there.
+    #[must_use]
+    pub fn engine_if<E: 'static>(&self, host: HostId) -> Option<&E> {
+        self.hosts[host.0 as usize].node.as_ref()?.engine().downcast_ref()
+    }
+
     /// Calls a host's engine, as its application does, and carries out what it orders thereupon.
     ///
     /// # Panics

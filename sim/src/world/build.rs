@@ -80,6 +80,18 @@ impl World {
         *self.host_mut(host).kernel.options_mut() = options;
     }
 
+    /// How a host's network side behaves.
+    #[must_use]
+    pub fn options(&self, host: HostId) -> &HostOptions {
+        self.hosts[host.0 as usize].kernel.options()
+    }
+
+    /// The machine that has an address in a realm.
+    #[must_use]
+    pub fn occupant(&self, realm: RealmId, address: Address) -> Option<Place> {
+        self.realms[realm.0 as usize].occupants.get(&address).copied()
+    }
+
     /// Sets how many routers a packet passes between two machines of a realm (first 4 in the internet, 0
     /// elsewhere).
     pub fn set_hops(&mut self, realm: RealmId, hops: u8) {

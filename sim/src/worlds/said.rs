@@ -69,7 +69,7 @@ impl From<PeerEvent<'_>> for PeerSaid {
 }
 
 /// An event of a server without the one that carries octets.
-pub(super) const fn server_event(event: ServerEvent<'_>) -> Option<ServerEvent<'static>> {
+pub(crate) const fn server_event(event: ServerEvent<'_>) -> Option<ServerEvent<'static>> {
     Some(match event {
         ServerEvent::Misdirected { .. } => return None,
         ServerEvent::Listening { transport, socket, local } => ServerEvent::Listening { transport, socket, local },

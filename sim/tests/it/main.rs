@@ -1,5 +1,6 @@
 //! The simulated internet: with engines that have no protocol, then with the real ones.
 
+mod actions;
 mod draft;
 mod faults;
 mod filtering;
