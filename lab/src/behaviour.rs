@@ -116,7 +116,9 @@ impl Behaviour {
                 (Dependence::EndpointIndependent, _) if mapping == Mapping::EndpointIndependent => SynAnswer::Admitted,
                 // The SYN is admitted, but its answer leaves by another mapping.
                 (Dependence::EndpointIndependent, _) => SynAnswer::Dropped,
-                (_, Unsolicited::Drop) => SynAnswer::Dropped,
+                (_, Unsolicited::LetIn) if mapping == Mapping::EndpointIndependent => SynAnswer::Admitted,
+                // What is put off comes after the probe has stopped waiting.
+                (_, Unsolicited::Drop | Unsolicited::LetIn | Unsolicited::IcmpDelayed) => SynAnswer::Dropped,
                 (_, Unsolicited::Reset | Unsolicited::Icmp) => SynAnswer::Reset,
             },
         }

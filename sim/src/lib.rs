@@ -47,9 +47,8 @@
 //!
 //! Bandwidth and queues: a line never fills, so TCP has no congestion control. TCP sequence numbers have 64
 //! bits and do not wrap; there are no options, no urgent data, and no half-closed streams, because engines
-//! see none. No fragments, no path MTU. IPv6 only without NATs: no NAT translates or filters it. Of NATs:
-//! address pools, overloading (RFC 4787, REQ-3), parity (REQ-4), port blocks, table limits, answers to a SYN
-//! delayed by 6 s (RFC 5382, REQ-4), connection-dependent TCP mapping. Routers send no ICMP time exceeded.
+//! see none. No fragments, no path MTU, no ICMP queries. A NAT of IPv4 filters IPv6 but does not translate
+//! it. Routers send no ICMP time exceeded.
 #![forbid(unsafe_code)]
 #![no_std]
 

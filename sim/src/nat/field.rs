@@ -59,10 +59,13 @@ pub enum Value<'a> {
 pub(super) enum Lens {
     Flag(fn(&mut Behaviour) -> &mut bool),
     Choice { names: &'static [&'static str], get: fn(&Behaviour) -> usize, set: fn(&mut Behaviour, usize) },
-    Port(fn(&mut Behaviour) -> &mut u16),
+    Number16(fn(&mut Behaviour) -> &mut u16),
+    MaybeNumber16(fn(&mut Behaviour) -> &mut Option<u16>),
+    Number32(fn(&mut Behaviour) -> &mut u32),
     Span(u64, fn(&mut Behaviour) -> &mut Duration),
     MaybeSpan(fn(&mut Behaviour) -> &mut Option<Duration>),
     Ports(fn(&mut Behaviour) -> &mut (u16, u16)),
+    MaybePorts(fn(&mut Behaviour) -> &mut Option<(u16, u16)>),
 }
 
 /// Why a value did not go into a field.
@@ -99,10 +102,13 @@ impl Field {
         match &self.lens {
             Lens::Flag(_) => Values::Flag,
             Lens::Choice { names, .. } => Values::OneOf(names),
-            Lens::Port(_) => Values::Number(1, 65_535),
+            Lens::Number16(_) => Values::Number(1, 65_535),
+            Lens::MaybeNumber16(_) => Values::NumberOrNothing(1, 65_535),
+            Lens::Number32(_) => Values::Number(1, MAX_COUNT),
             Lens::Span(low, _) => Values::Number(*low, MAX_MILLIS),
             Lens::MaybeSpan(_) => Values::NumberOrNothing(1, MAX_MILLIS),
             Lens::Ports(_) => Values::Ports,
+            Lens::MaybePorts(_) => Values::PortsOrNothing,
         }
     }
 
@@ -111,7 +117,13 @@ impl Field {
         let (flags, names): (&[bool], &[&str]) = match &self.lens {
             Lens::Flag(_) => (&[false, true], &[]),
             Lens::Choice { names, .. } => (&[], names),
-            Lens::Port(_) | Lens::Span(..) | Lens::MaybeSpan(_) | Lens::Ports(_) => (&[], &[]),
+            Lens::Number16(_)
+            | Lens::MaybeNumber16(_)
+            | Lens::Number32(_)
+            | Lens::Span(..)
+            | Lens::MaybeSpan(_)
+            | Lens::Ports(_)
+            | Lens::MaybePorts(_) => (&[], &[]),
         };
         let flags = flags.iter().copied().map(Value::Flag);
         flags.chain(names.iter().copied().map(Value::Name)).chain(self.samples.iter().copied())
@@ -124,13 +136,16 @@ impl Field {
         match &self.lens {
             Lens::Flag(at) => Value::Flag(*at(&mut copy)),
             Lens::Choice { names, get, .. } => Value::Name(names[get(behaviour)]),
-            Lens::Port(at) => Value::Number(u64::from(*at(&mut copy))),
+            Lens::Number16(at) => Value::Number(u64::from(*at(&mut copy))),
+            Lens::MaybeNumber16(at) => at(&mut copy).map_or(Value::Nothing, |number| Value::Number(u64::from(number))),
+            Lens::Number32(at) => Value::Number(u64::from(*at(&mut copy))),
             Lens::Span(_, at) => Value::Number(millis(*at(&mut copy))),
             Lens::MaybeSpan(at) => at(&mut copy).map_or(Value::Nothing, |span| Value::Number(millis(span))),
             Lens::Ports(at) => {
                 let (low, high) = *at(&mut copy);
                 Value::Ports(low, high)
             }
+            Lens::MaybePorts(at) => at(&mut copy).map_or(Value::Nothing, |(low, high)| Value::Ports(low, high)),
         }
     }
 
@@ -145,9 +160,18 @@ impl Field {
             (Lens::Choice { names, set, .. }, Value::Name(name)) => {
                 set(behaviour, names.iter().position(|known| *known == name).ok_or(error)?);
             }
-            (Lens::Port(at), Value::Number(number @ 1..=65_535)) => {
+            (Lens::Number16(at), Value::Number(number @ 1..=65_535)) => {
                 *at(behaviour) = u16::try_from(number).map_err(|_| error)?;
             }
+            (Lens::MaybeNumber16(at), Value::Number(number @ 1..=65_535)) => {
+                *at(behaviour) = Some(u16::try_from(number).map_err(|_| error)?);
+            }
+            (Lens::MaybeNumber16(at), Value::Nothing) => *at(behaviour) = None,
+            (Lens::Number32(at), Value::Number(number @ 1..=MAX_COUNT)) => {
+                *at(behaviour) = u32::try_from(number).map_err(|_| error)?;
+            }
+            (Lens::MaybePorts(at), Value::Ports(low, high)) if low <= high => *at(behaviour) = Some((low, high)),
+            (Lens::MaybePorts(at), Value::Nothing) => *at(behaviour) = None,
             (Lens::Span(low, at), Value::Number(number)) if (*low..=MAX_MILLIS).contains(&number) => {
                 *at(behaviour) = Duration::from_millis(number);
             }
@@ -159,10 +183,13 @@ impl Field {
             (
                 Lens::Flag(_)
                 | Lens::Choice { .. }
-                | Lens::Port(_)
+                | Lens::Number16(_)
+                | Lens::MaybeNumber16(_)
+                | Lens::Number32(_)
                 | Lens::Span(..)
                 | Lens::MaybeSpan(_)
-                | Lens::Ports(_),
+                | Lens::Ports(_)
+                | Lens::MaybePorts(_),
                 _,
             ) => return Err(error),
         }
@@ -182,8 +209,15 @@ impl Field {
         };
         match &self.lens {
             Lens::Flag(_) | Lens::Choice { .. } => Ok(()),
-            Lens::Port(at) if *at(&mut copy) == 0 => Err(Senseless::NumberOutOfRange(self.name)),
-            Lens::Port(_) => Ok(()),
+            Lens::Number16(at) if *at(&mut copy) == 0 => Err(Senseless::NumberOutOfRange(self.name)),
+            Lens::MaybeNumber16(at) if *at(&mut copy) == Some(0) => Err(Senseless::NumberOutOfRange(self.name)),
+            Lens::Number32(at) if !(1..=MAX_COUNT).contains(&u64::from(*at(&mut copy))) => {
+                Err(Senseless::NumberOutOfRange(self.name))
+            }
+            Lens::MaybePorts(at) if at(&mut copy).is_some_and(|(low, high)| low > high) => {
+                Err(Senseless::PortsReversed(self.name))
+            }
+            Lens::Number16(_) | Lens::MaybeNumber16(_) | Lens::Number32(_) | Lens::MaybePorts(_) => Ok(()),
             Lens::Span(low, at) => span(*at(&mut copy), *low),
             Lens::MaybeSpan(at) => at(&mut copy).map_or(Ok(()), |given| span(given, 1)),
             Lens::Ports(at) if at(&mut copy).0 > at(&mut copy).1 => Err(Senseless::PortsReversed(self.name)),
@@ -425,4 +459,6 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The most mappings that a field allows.
+const MAX_COUNT: u64 = 1 << 20;
 const MAX_MILLIS: u64 = MAX_SPAN.as_secs() * 1000;

@@ -2,44 +2,73 @@
 //! that it can stand in front of real packets as well.
 //!
 //! A row of the table is a mapping, `internal <=> external {sessions}`; a session is one remote endpoint
-//! that the inside sent to. [`Behaviour`] says which rows packets share and whom a row admits.
+//! that the inside sent to. [`Behaviour`] says which rows packets share and whom a row admits. Each
+//! decision comes with a [`Receipt`]: the [rules](Rule) applied in order, with the operands compared.
 //!
-//! Not modelled: address pools, overloading, parity, port blocks, table limits, delayed answers
-//! (RFC 5382, REQ-4), fragments, IPv6.
+//! Not modelled: fragments (RFC 4787, REQ-13 and REQ-14), ICMP queries (RFC 5508), application gateways
+//! beyond addresses in payloads, changes of the external address.
 
 mod behaviour;
+mod competitor;
+mod enter;
+mod errors;
+mod fading;
 mod field;
 mod fields;
+mod guidance;
 mod habits;
+mod late;
+mod leave;
+mod payload;
+mod ports;
 mod presets;
 mod receipt;
+mod row;
+mod rule;
 mod table;
 
 pub use behaviour::Behaviour;
+pub use competitor::{Competitor, CompetitorPlan};
 pub use field::{Field, FieldError, MAX_SPAN, Senseless, Value, Values};
-pub use habits::{Dependence, FreshPort, Hairpin, OnReset, PermissionScope, Refresh, TimerScope, Unsolicited};
+pub use guidance::{Guidance, Standing};
+pub use habits::{
+    CounterScope, Dependence, FreshPort, Hairpin, Ipv6, Kind, OnConflict, OnFull, OnIcmp, OnReboot, OnReset,
+    Overloading, PermissionScope, Pooling, PortRanges, Refresh, SimultaneousOpen, TimerScope, Translation, Unsolicited,
+    UnsolicitedDatagram,
+};
 pub use receipt::{
     Decision, Direction, DropRule, FilterReceipt, MappingReceipt, MappingRule, PortRule, Receipt, RemoteKey, RowId,
 };
-pub use table::{Row, Session};
+pub use row::{Row, Session};
+pub use rule::{Check, Checks, Operand, Rule, Taken};
 
-use pinhole_proto::{Address, Endpoint, Instant, NetError, Transport};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use pinhole_proto::{Address, Endpoint, Family, Instant, Transport};
+use serde::Serialize;
 
 use crate::packet::{Body, Packet};
 use crate::rng::Rng;
+use late::Late;
+use ports::Ports;
 use table::Table;
 
-/// A NAT with one external address.
+/// A NAT.
 #[derive(Clone, Debug)]
 pub struct Nat {
     behaviour: Behaviour,
-    address: Address,
+    /// The external addresses, never none.
+    pool: Vec<Address>,
     table: Table,
+    ports: Ports,
+    late: Late,
     rng: Rng,
 }
 
 /// A side of a NAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The private one.
     Inside,
@@ -57,16 +86,29 @@ pub struct Passage {
 }
 
 impl Nat {
-    /// A NAT with an empty table.
+    /// A NAT with an empty table and one external address.
     #[must_use]
-    pub const fn new(behaviour: Behaviour, address: Address, rng: Rng) -> Self {
-        Self { behaviour, address, table: Table::new(), rng }
+    pub fn new(behaviour: Behaviour, address: Address, rng: Rng) -> Self {
+        Self { behaviour, pool: alloc::vec![address], table: Table::new(), ports: Ports::new(), late: Late::new(), rng }
     }
 
-    /// Its external address.
+    /// Adds an external address to the pool. One that is there, or of the other family, changes nothing.
+    pub fn add_address(&mut self, address: Address) {
+        if !self.pool.contains(&address) && address.is_ipv4() == self.address().is_ipv4() {
+            self.pool.push(address);
+        }
+    }
+
+    /// Its first external address.
     #[must_use]
-    pub const fn address(&self) -> Address {
-        self.address
+    pub fn address(&self) -> Address {
+        self.pool[0]
+    }
+
+    /// All its external addresses.
+    #[must_use]
+    pub fn pool(&self) -> &[Address] {
+        &self.pool
     }
 
     /// How it behaves.
@@ -75,9 +117,10 @@ impl Nat {
         &self.behaviour
     }
 
-    /// Changes how it behaves from here on; rows stay.
-    pub const fn set_behaviour(&mut self, behaviour: Behaviour) {
+    /// Changes how it behaves from here on; rows stay, and their timers are set anew.
+    pub fn set_behaviour(&mut self, behaviour: Behaviour) {
         self.behaviour = behaviour;
+        self.table.watch_all(&behaviour);
     }
 
     /// The rows, oldest first. Those that have timed out since the last packet are among them.
@@ -85,31 +128,62 @@ impl Nat {
         self.table.rows()
     }
 
-    /// Forgets every row, as a restart does; sequential ports begin anew.
+    /// A row by its name.
+    #[must_use]
+    pub fn row(&self, id: RowId) -> Option<&Row> {
+        self.table.get(id)
+    }
+
+    /// Forgets every row, as a restart does.
     pub fn reboot(&mut self) {
         self.table.clear();
+        self.ports.clear(&self.behaviour);
+        self.late = Late::new();
+    }
+
+    /// When it has something to do without a packet: an answer that was put off.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.late.deadline()
+    }
+
+    /// Answers what was put off and is due. Before the [deadline](Self::deadline) it does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Passage> {
+        let mut passages = Vec::new();
+        while let Some(((external, remote), waiting)) = self.late.pop(now) {
+            let direction = match waiting.side {
+                Side::Inside => Direction::Hairpin,
+                Side::Outside => Direction::Inbound,
+            };
+            let mut receipt = Receipt::new(direction, remote, external);
+            receipt.checks.note(Rule::GraceUnused, Operand::Moment(waiting.due), Operand::Field("syn-grace-ms"), true);
+            receipt.decision = Decision::Answered(waiting.rule);
+            passages.push(Passage { receipt, packet: Some((waiting.side, waiting.answer)) });
+        }
+        passages
     }
 
     /// Decides about a packet that arrived at one side.
     pub fn handle(&mut self, now: Instant, side: Side, mut packet: Packet) -> Passage {
-        self.table.expire(now, &self.behaviour);
-        let mut receipt = Receipt {
-            direction: match side {
-                Side::Outside => Direction::Inbound,
-                Side::Inside if packet.destination.address() == self.address => Direction::Hairpin,
-                Side::Inside => Direction::Outbound,
-            },
-            source: packet.source,
-            destination: packet.destination,
-            mapping: None,
-            filter: None,
-            decision: Decision::Dropped(DropRule::TtlExpired),
-        };
-        let outcome = if packet.ttl <= 1 {
-            Err(Refusal::Silent(DropRule::TtlExpired))
-        } else {
+        let mut behaviour = self.behaviour;
+        self.table.expire(now, &behaviour);
+        for host in core::mem::take(&mut self.table.vacated) {
+            if self.table.rows_of_host(host) == 0 {
+                self.ports.release(host);
+            }
+        }
+        let mut receipt = Receipt::new(Direction::Inbound, packet.source, packet.destination);
+        let outcome = if receipt.checks.note(
+            Rule::TimeToLive,
+            Operand::Number(u64::from(packet.ttl)),
+            Operand::Number(1),
+            packet.ttl > 1,
+        ) {
             packet.ttl -= 1;
-            self.translate(now, side, &mut packet, &mut receipt)
+            self.pass(now, side, &mut behaviour, &mut packet, &mut receipt)
+        } else {
+            receipt.direction = self.direction(&behaviour, side, &packet);
+            Err(Refusal::Silent(DropRule::TtlExpired))
         };
         let packet = match outcome {
             Ok(to) => {
@@ -128,126 +202,88 @@ impl Nat {
         Passage { receipt, packet }
     }
 
-    fn translate(
+    fn direction(&self, behaviour: &Behaviour, side: Side, packet: &Packet) -> Direction {
+        match side {
+            Side::Outside => Direction::Inbound,
+            Side::Inside
+                if behaviour.translation != Translation::Firewall
+                    && self.pool.contains(&packet.destination.address()) =>
+            {
+                Direction::Hairpin
+            }
+            Side::Inside => Direction::Outbound,
+        }
+    }
+
+    fn pass(
         &mut self,
         now: Instant,
         side: Side,
+        behaviour: &mut Behaviour,
         packet: &mut Packet,
         receipt: &mut Receipt,
     ) -> Result<Side, Refusal> {
-        if packet.source.family() != Endpoint::new(self.address, 0).family() {
-            return Err(Refusal::Silent(DropRule::FamilyUnknown));
+        let ours = Endpoint::new(self.address(), 0).family();
+        let family = packet.source.family();
+        if family != ours {
+            let treatment = if family == Family::V6 { behaviour.ipv6 } else { Ipv6::Drop };
+            let source = Operand::Endpoint(packet.source);
+            let known = treatment != Ipv6::Drop;
+            receipt.direction = self.direction(behaviour, side, packet);
+            if !receipt.checks.note(Rule::AddressFamily, source, Operand::Field("ipv6"), known) {
+                return Err(Refusal::Silent(DropRule::FamilyUnknown));
+            }
+            behaviour.translation = Translation::Firewall;
+            if treatment == Ipv6::Pass {
+                return Ok(side.other());
+            }
         }
-        if self.behaviour.block_udp && packet.transport() == Transport::Udp {
+        receipt.direction = self.direction(behaviour, side, packet);
+        if behaviour.block_udp && packet.transport() == Transport::Udp {
+            receipt.checks.note(Rule::UdpAllowed, Operand::Nothing, Operand::Field("block-udp"), false);
             return Err(Refusal::Silent(DropRule::UdpBlocked));
         }
         if matches!(packet.body, Body::Icmp(_)) {
-            return self.translate_error(side, packet);
+            return self.pass_error(now, side, behaviour, packet, receipt);
         }
         match receipt.direction {
             Direction::Outbound => {
-                packet.source = self.map(now, packet, receipt)?;
+                packet.source = self.leave(now, behaviour, packet, receipt)?;
                 Ok(Side::Outside)
             }
             Direction::Inbound => {
-                packet.destination = self.admit(now, packet, receipt)?;
+                packet.destination = self.enter(now, behaviour, packet, receipt, None)?;
                 Ok(Side::Inside)
             }
-            Direction::Hairpin if self.behaviour.hairpin == Hairpin::None => {
-                Err(Refusal::Silent(DropRule::HairpinNone))
-            }
             Direction::Hairpin => {
-                let internal = packet.source;
-                packet.source = self.map(now, packet, receipt)?;
-                packet.destination = self.admit(now, packet, receipt)?;
-                if self.behaviour.hairpin == Hairpin::InternalSource {
-                    packet.source = internal;
+                let supported = behaviour.hairpin != Hairpin::None;
+                let destination = Operand::Endpoint(packet.destination);
+                if !receipt.checks.note(Rule::Hairpin, destination, Operand::Field("hairpin"), supported) {
+                    return Err(Refusal::Silent(DropRule::HairpinNone));
+                }
+                let before = packet.clone();
+                packet.source = self.leave(now, behaviour, packet, receipt)?;
+                packet.destination = self.enter(now, behaviour, packet, receipt, Some(&before))?;
+                if behaviour.hairpin == Hairpin::InternalSource {
+                    packet.source = before.source;
                 }
                 Ok(Side::Inside)
             }
         }
     }
+}
 
-    /// The external endpoint of an outgoing packet's source.
-    fn map(&mut self, now: Instant, packet: &Packet, receipt: &mut Receipt) -> Result<Endpoint, Refusal> {
-        let mapping = self
-            .table
-            .map(
-                now,
-                &self.behaviour,
-                self.address,
-                &mut self.rng,
-                (packet.transport(), packet.source, packet.destination),
-            )
-            .ok_or(Refusal::Silent(DropRule::PortsExhausted))?;
-        receipt.mapping = Some(mapping);
-        self.table.on_outbound(now, &self.behaviour, mapping.row, packet);
-        Ok(mapping.external)
-    }
-
-    /// The internal endpoint of an incoming packet's destination, if the packet may come in.
-    fn admit(&mut self, now: Instant, packet: &Packet, receipt: &mut Receipt) -> Result<Endpoint, Refusal> {
-        let Some(row) = self.table.find(packet.transport(), packet.destination) else {
-            return Err(self.refuse(now, packet, DropRule::NoMapping));
-        };
-        let (row, internal) = (row.id, row.internal);
-        let filtered = receipt.direction == Direction::Inbound || self.behaviour.hairpin_filtered;
-        if filtered {
-            let filter = self.table.filter(&self.behaviour, row, packet.source);
-            receipt.filter = Some(filter);
-            if !filter.passed {
-                return Err(self.refuse(now, packet, DropRule::Filtered));
-            }
-        }
-        self.table.on_inbound(now, &self.behaviour, row, packet);
-        Ok(internal)
-    }
-
-    fn refuse(&mut self, now: Instant, packet: &Packet, rule: DropRule) -> Refusal {
-        if let (Some(span), Transport::Udp) = (self.behaviour.spoiled_by_early, packet.transport()) {
-            self.table.spoil(packet.destination, packet.source, now + span);
-        }
-        let opens = packet.flags().is_some_and(crate::packet::Flags::opens);
-        let answer = match self.behaviour.unsolicited_syn {
-            Unsolicited::Reset if opens => packet.reset_for(),
-            Unsolicited::Icmp if opens => packet.error_from(self.address, NetError::Refused),
-            Unsolicited::Drop | Unsolicited::Reset | Unsolicited::Icmp => None,
-        };
-        answer.map_or(Refusal::Silent(rule), |answer| Refusal::Answer(rule, alloc::boxed::Box::new(answer)))
-    }
-
-    /// ICMP errors pass where the packet that they quote has a row, whoever sends them (REQ-12).
-    fn translate_error(&self, side: Side, packet: &mut Packet) -> Result<Side, Refusal> {
-        let unknown = Refusal::Silent(DropRule::NoMapping);
-        let Body::Icmp(icmp) = &mut packet.body else {
-            return Err(unknown);
-        };
-        match side {
-            Side::Outside => {
-                let row = self.table.find(icmp.transport, icmp.source);
-                let internal = row.ok_or(unknown)?.internal;
-                icmp.source = internal;
-                packet.destination = internal;
-                Ok(Side::Inside)
-            }
-            Side::Inside => {
-                let (transport, remote) = (icmp.transport, icmp.source);
-                let row = self
-                    .table
-                    .rows()
-                    .find(|row| {
-                        row.transport == transport && row.internal == icmp.destination && row.key.covers(remote)
-                    })
-                    .ok_or(unknown)?;
-                icmp.destination = row.external;
-                packet.source = Endpoint::new(self.address, 0);
-                Ok(Side::Outside)
-            }
+impl Side {
+    const fn other(self) -> Self {
+        match self {
+            Self::Inside => Self::Outside,
+            Self::Outside => Self::Inside,
         }
     }
 }
 
+/// Why a packet does not go on, and what is sent back.
 enum Refusal {
     Silent(DropRule),
-    Answer(DropRule, alloc::boxed::Box<Packet>),
+    Answer(DropRule, Box<Packet>),
 }

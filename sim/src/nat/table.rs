@@ -1,75 +1,72 @@
-//! The table of a NAT: rows, sessions, ports and timers.
+//! The table of a NAT: rows, the ways to find them, and their timers.
+//!
+//! Nothing is searched for packet by packet: each question that a packet asks has an index, and a timer
+//! is looked at when the earliest moment comes at which it may have run out.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use pinhole_proto::{Address, Duration, Endpoint, Instant, Transport};
+use pinhole_proto::{Address, Endpoint, Instant, Transport};
 
 use super::behaviour::Behaviour;
-use super::habits::{Dependence, FreshPort, OnReset, PermissionScope, Refresh, TimerScope};
-use super::receipt::{FilterReceipt, MappingReceipt, MappingRule, PortRule, RemoteKey, RowId};
-use crate::packet::{Flags, Packet};
-use crate::rng::Rng;
-
-/// A mapping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its name.
-    pub id: RowId,
-    /// Its transport.
-    pub transport: Transport,
-    /// The internal endpoint.
-    pub internal: Endpoint,
-    /// The external endpoint.
-    pub external: Endpoint,
-    /// What of the remote endpoint it is for.
-    pub key: RemoteKey,
-    /// When a packet last kept it alive.
-    pub used: Instant,
-    /// The remote endpoints that the inside sent to by it.
-    pub sessions: BTreeMap<Endpoint, Session>,
-}
-
-/// One remote endpoint of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// When it began.
-    pub since: Instant,
-    /// When a packet last kept it alive.
-    pub used: Instant,
-    /// TCP: an ACK went out, came in.
-    pub acked: [bool; 2],
-    /// TCP: a FIN went out, came in.
-    pub finished: [bool; 2],
-    /// TCP: a RST passed.
-    pub reset: bool,
-}
+use super::fading::Fading;
+use super::habits::{Kind, OnReset, PermissionScope, Refresh, TimerScope};
+use super::receipt::{FilterReceipt, RemoteKey, RowId};
+use super::row::{NEVER, Row, Session};
+use crate::packet::{Body, Flags, Packet};
 
 /// All rows, and what hinders new ones.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     rows: BTreeMap<RowId, Row>,
+    /// Internal endpoint and remote: the row by which a packet leaves.
     by_key: BTreeMap<(Transport, Endpoint, RemoteKey), RowId>,
-    by_external: BTreeMap<(Transport, Endpoint), RowId>,
-    spoiled: BTreeMap<(Endpoint, Endpoint), Instant>,
+    /// External endpoint: the rows that have it, more than one under overloading.
+    by_external: BTreeSet<(Transport, Endpoint, RowId)>,
+    /// External endpoint and remote: the row with a session of the two, the latest of several.
+    by_pair: BTreeMap<(Transport, Endpoint, Endpoint), RowId>,
+    /// Internal endpoint and remote: the rows with a session of the two.
+    by_session: BTreeSet<(Transport, Endpoint, Endpoint, RowId)>,
+    /// Internal port and endpoint.
+    by_internal: BTreeSet<(Transport, u16, Endpoint, RowId)>,
+    by_host: BTreeSet<(Address, RowId)>,
+    /// How many rows a host has.
+    hosts: BTreeMap<Address, u32>,
+    /// When which row, or session of a row, is to be looked at.
+    checks: BTreeSet<(Instant, RowId, Option<Endpoint>)>,
+    /// External and remote endpoint of packets that came too early.
+    pub(super) traces: Fading<(Transport, Endpoint, Endpoint)>,
+    /// Ports that rest.
+    pub(super) resting: Fading<(Transport, Endpoint)>,
+    /// Hosts whose last row has ended.
+    pub(super) vacated: Vec<Address>,
     next_row: u64,
-    next_port: [Option<u16>; 2],
-    /// No row, session or trace times out before.
-    quiet_until: Instant,
 }
 
-type Flow = (Transport, Endpoint, Endpoint);
+/// Who speaks to whom from inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flow {
+    pub(super) transport: Transport,
+    pub(super) internal: Endpoint,
+    pub(super) remote: Endpoint,
+}
 
 impl Table {
     pub(super) const fn new() -> Self {
         Self {
             rows: BTreeMap::new(),
             by_key: BTreeMap::new(),
-            by_external: BTreeMap::new(),
-            spoiled: BTreeMap::new(),
+            by_external: BTreeSet::new(),
+            by_pair: BTreeMap::new(),
+            by_session: BTreeSet::new(),
+            by_internal: BTreeSet::new(),
+            by_host: BTreeSet::new(),
+            hosts: BTreeMap::new(),
+            checks: BTreeSet::new(),
+            traces: Fading::new(),
+            resting: Fading::new(),
+            vacated: Vec::new(),
             next_row: 0,
-            next_port: [None; 2],
-            quiet_until: Instant::ZERO,
         }
     }
 
@@ -83,42 +80,165 @@ impl Table {
         self.rows.values()
     }
 
-    pub(super) fn find(&self, transport: Transport, external: Endpoint) -> Option<&Row> {
-        let id = self.by_external.get(&(transport, external))?;
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn get(&self, id: RowId) -> Option<&Row> {
+        self.rows.get(&id)
+    }
+
+    /// The row by which a flow leaves: one for exactly its remote endpoint, else the usual one.
+    pub(super) fn leaving(&self, flow: Flow, kind: Kind) -> Option<&Row> {
+        let exact = RemoteKey::Endpoint(flow.remote);
+        let usual = RemoteKey::of(kind, flow.remote);
+        let find = |key| self.by_key.get(&(flow.transport, flow.internal, key));
+        let id = find(exact).or_else(|| if usual == exact { None } else { find(usual) })?;
         self.rows.get(id)
     }
 
-    /// The row of an outgoing packet, made if need be; none when no port is free.
-    pub(super) fn map(
-        &mut self,
-        now: Instant,
-        behaviour: &Behaviour,
-        address: Address,
-        rng: &mut Rng,
-        (transport, internal, remote): Flow,
-    ) -> Option<MappingReceipt> {
-        let exact = RemoteKey::Endpoint(remote);
-        let usual = RemoteKey::of(behaviour.mapping, remote);
-        let found = self
-            .by_key
-            .get(&(transport, internal, exact))
-            .or_else(|| self.by_key.get(&(transport, internal, usual)))
-            .and_then(|id| self.rows.get(id));
-        let spoiled = found.is_some_and(|row| self.spoiled.contains_key(&(row.external, remote)));
-        if let (Some(row), false) = (found, spoiled) {
-            return Some(row.receipt(MappingRule::Reused));
+    /// The row that a packet to an external endpoint reaches.
+    pub(super) fn reached(&self, transport: Transport, external: Endpoint, remote: Endpoint) -> Option<&Row> {
+        let pair = self.by_pair.get(&(transport, external, remote)).copied();
+        self.rows.get(&pair.or_else(|| self.holder(transport, external))?)
+    }
+
+    /// The latest row with an external endpoint.
+    pub(super) fn holder(&self, transport: Transport, external: Endpoint) -> Option<RowId> {
+        let range = (transport, external, RowId(0))..=(transport, external, RowId(u64::MAX));
+        self.by_external.range(range).next_back().map(|(_, _, id)| *id)
+    }
+
+    /// The row whose session an external and a remote endpoint share.
+    pub(super) fn pair(&self, transport: Transport, external: Endpoint, remote: Endpoint) -> Option<RowId> {
+        self.by_pair.get(&(transport, external, remote)).copied()
+    }
+
+    /// The row whose external endpoint comes next after this one, or before where there is none.
+    pub(super) fn nearest(&self, transport: Transport, external: Endpoint) -> Option<RowId> {
+        let of_transport = |entry: &&(Transport, Endpoint, RowId)| entry.0 == transport;
+        let above = self.by_external.range((transport, external, RowId(0))..).next().filter(of_transport);
+        let below = || self.by_external.range(..(transport, external, RowId(0))).next_back().filter(of_transport);
+        above.or_else(below).map(|(_, _, id)| *id)
+    }
+
+    /// A row of an inside endpoint that has a session with a remote one.
+    pub(super) fn session_row(&self, transport: Transport, internal: Endpoint, remote: Endpoint) -> Option<RowId> {
+        let range = (transport, internal, remote, RowId(0))..=(transport, internal, remote, RowId(u64::MAX));
+        self.by_session.range(range).next_back().map(|(_, _, _, id)| *id)
+    }
+
+    /// Another inside endpoint with rows of the same port.
+    pub(super) fn rival(&self, transport: Transport, internal: Endpoint) -> Option<Endpoint> {
+        let port = internal.port();
+        let mut range = self.by_internal.range((transport, port, LOWEST, RowId(0))..);
+        let same = |entry: &&(Transport, u16, Endpoint, RowId)| (entry.0, entry.1) == (transport, port);
+        let first = range.next().filter(same).map(|entry| entry.2)?;
+        if first != internal {
+            return Some(first);
         }
-        let key = if spoiled { exact } else { usual };
-        let (external, port_rule) = self.allocate(behaviour, address, rng, (transport, internal, remote))?;
-        let row =
-            Row { id: RowId(self.next_row), transport, internal, external, key, used: now, sessions: BTreeMap::new() };
+        let after = (transport, port, internal, RowId(u64::MAX));
+        self.by_internal.range(after..).next().filter(same).map(|entry| entry.2)
+    }
+
+    /// The latest row of an inside endpoint.
+    pub(super) fn row_of(&self, transport: Transport, internal: Endpoint) -> Option<&Row> {
+        let at = |id| (transport, internal.port(), internal, RowId(id));
+        let (_, _, _, id) = self.by_internal.range(at(0)..=at(u64::MAX)).next_back()?;
+        self.rows.get(id)
+    }
+
+    /// How many rows a host has.
+    pub(super) fn rows_of_host(&self, host: Address) -> u32 {
+        self.hosts.get(&host).copied().unwrap_or(0)
+    }
+
+    /// The oldest row of a host.
+    pub(super) fn oldest_of_host(&self, host: Address) -> Option<&Row> {
+        let (owner, id) = self.by_host.range((host, RowId(0))..).next()?;
+        if *owner == host { self.rows.get(id) } else { None }
+    }
+
+    /// The oldest row of all.
+    pub(super) fn oldest(&self) -> Option<RowId> {
+        self.rows.first_key_value().map(|(id, _)| *id)
+    }
+
+    /// Adds a row without sessions.
+    pub(super) fn insert(&mut self, now: Instant, flow: Flow, external: Endpoint, key: RemoteKey) -> &Row {
+        let id = RowId(self.next_row);
         self.next_row += 1;
-        let receipt =
-            row.receipt(if spoiled { MappingRule::Diverted(port_rule) } else { MappingRule::Created(port_rule) });
-        self.by_key.insert((transport, internal, key), row.id);
-        self.by_external.insert((transport, external), row.id);
-        self.rows.insert(row.id, row);
-        Some(receipt)
+        let Flow { transport, internal, .. } = flow;
+        self.by_key.insert((transport, internal, key), id);
+        self.by_external.insert((transport, external, id));
+        self.by_internal.insert((transport, internal.port(), internal, id));
+        self.by_host.insert((internal.address(), id));
+        *self.hosts.entry(internal.address()).or_insert(0) += 1;
+        self.rows.entry(id).or_insert(Row {
+            id,
+            transport,
+            internal,
+            external,
+            key,
+            since: now,
+            used: now,
+            sessions: BTreeMap::new(),
+            check: NEVER,
+        })
+    }
+
+    /// Removes a row; `since` is when it ended.
+    pub(super) fn remove(&mut self, since: Instant, behaviour: &Behaviour, id: RowId) {
+        let Some(row) = self.rows.remove(&id) else {
+            return;
+        };
+        let (transport, internal, external) = (row.transport, row.internal, row.external);
+        if self.by_key.get(&(transport, internal, row.key)) == Some(&id) {
+            self.by_key.remove(&(transport, internal, row.key));
+        }
+        self.by_external.remove(&(transport, external, id));
+        self.by_internal.remove(&(transport, internal.port(), internal, id));
+        self.by_host.remove(&(internal.address(), id));
+        if let Some(count) = self.hosts.get_mut(&internal.address()) {
+            *count -= 1;
+            if *count == 0 {
+                self.hosts.remove(&internal.address());
+                self.vacated.push(internal.address());
+            }
+        }
+        self.checks.remove(&(row.check, id, None));
+        for (remote, session) in &row.sessions {
+            self.unlink((transport, internal, external, id), *remote, *session);
+        }
+        if !behaviour.reuse_delay.is_zero() && self.holder(transport, external).is_none() {
+            self.resting.insert((transport, external), since + behaviour.reuse_delay);
+        }
+    }
+
+    fn unlink(
+        &mut self,
+        (transport, internal, external, id): (Transport, Endpoint, Endpoint, RowId),
+        remote: Endpoint,
+        session: Session,
+    ) {
+        self.by_session.remove(&(transport, internal, remote, id));
+        if self.by_pair.get(&(transport, external, remote)) == Some(&id) {
+            self.by_pair.remove(&(transport, external, remote));
+        }
+        self.checks.remove(&(session.check, id, Some(remote)));
+    }
+
+    /// Removes a session, and its row when it was the last.
+    pub(super) fn end_session(&mut self, since: Instant, behaviour: &Behaviour, id: RowId, remote: Endpoint) {
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
+        };
+        if row.sessions.len() <= 1 {
+            self.remove(since, behaviour, id);
+        } else if let Some(session) = row.sessions.remove(&remote) {
+            let (transport, internal, external) = (row.transport, row.internal, row.external);
+            self.unlink((transport, internal, external, id), remote, session);
+        }
     }
 
     /// Notes a packet that left by a row.
@@ -126,15 +246,22 @@ impl Table {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
-        let session = row.sessions.entry(packet.destination).or_insert_with(|| Session::new(now));
-        if packet.flags().is_some_and(Flags::opens) && session.is_over() {
-            *session = Session::new(now);
-        }
-        if behaviour.refresh != Refresh::Inbound || session.since == now {
+        let remote = packet.destination;
+        let begins = !row.sessions.contains_key(&remote);
+        let (transport, internal, external) = (row.transport, row.internal, row.external);
+        let session = row.sessions.entry(remote).or_insert_with(|| Session::new(now));
+        let error = packet.flags().is_some_and(|flags| flags.rst);
+        if begins || (behaviour.refresh != Refresh::Inbound && (behaviour.refresh_by_errors || !error)) {
             session.used = now;
             row.used = now;
         }
-        self.on_passed(behaviour, id, packet.destination, packet, 0);
+        if begins {
+            self.by_session.insert((transport, internal, remote, id));
+        }
+        if begins || behaviour.overloading != super::Overloading::Never {
+            self.by_pair.insert((transport, external, remote), id);
+        }
+        self.on_passed(now, behaviour, id, remote, packet, 0);
     }
 
     /// Notes a packet that came in by a row.
@@ -142,204 +269,166 @@ impl Table {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
-        if behaviour.refresh != Refresh::Outbound {
+        let refreshes = behaviour.refresh != Refresh::Outbound;
+        if refreshes {
             row.used = now;
-            if let Some(session) = row.sessions.get_mut(&packet.source) {
+        }
+        if let Some(session) = row.sessions.get_mut(&packet.source) {
+            session.answered = true;
+            if refreshes {
+                session.used = now;
+            }
+            self.on_passed(now, behaviour, id, packet.source, packet, 1);
+        }
+    }
+
+    /// Keeps a session alive.
+    pub(super) fn refresh(&mut self, now: Instant, id: RowId, remote: Endpoint) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.used = now;
+            if let Some(session) = row.sessions.get_mut(&remote) {
                 session.used = now;
             }
         }
-        self.on_passed(behaviour, id, packet.source, packet, 1);
     }
 
-    /// Whether `remote` may send to a row.
-    pub(super) fn filter(&self, behaviour: &Behaviour, id: RowId, remote: Endpoint) -> FilterReceipt {
-        let row = self.rows.get(&id);
-        let admits = |row: &Row| {
-            row.sessions
-                .keys()
-                .find(|session| match behaviour.filtering {
-                    Dependence::EndpointIndependent => true,
-                    Dependence::AddressDependent => session.address() == remote.address(),
-                    Dependence::AddressAndPortDependent => **session == remote,
-                })
-                .copied()
+    /// Whether a reset ends its session here.
+    pub(super) fn ended_by_reset(behaviour: &Behaviour, flags: Option<Flags>) -> bool {
+        behaviour.reset == OnReset::Forget && flags.is_some_and(|flags| flags.rst)
+    }
+
+    fn on_passed(
+        &mut self,
+        now: Instant,
+        behaviour: &Behaviour,
+        id: RowId,
+        remote: Endpoint,
+        packet: &Packet,
+        side: usize,
+    ) {
+        if let Body::Tcp(segment) = &packet.body
+            && let Some(session) = self.rows.get_mut(&id).and_then(|row| row.sessions.get_mut(&remote))
+        {
+            session.follow(now, segment.flags, segment.seq, side);
+        }
+        self.watch(behaviour, id, remote);
+    }
+
+    /// Sees to it that a session and its row are looked at in time.
+    fn watch(&mut self, behaviour: &Behaviour, id: RowId, remote: Endpoint) {
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
         };
-        let session = row.and_then(|row| match behaviour.permission {
-            PermissionScope::Mapping => admits(row),
-            PermissionScope::InternalEndpoint => self
-                .rows
-                .values()
-                .filter(|other| other.transport == row.transport && other.internal == row.internal)
-                .find_map(admits),
-        });
-        FilterReceipt { row: id, rule: behaviour.filtering, remote, session, passed: session.is_some() }
+        let mut check = NEVER;
+        if let Some(session) = row.sessions.get_mut(&remote) {
+            let idle = session.idle(behaviour, row.transport, remote);
+            match behaviour.timer {
+                TimerScope::Mapping => check = row.used + idle,
+                TimerScope::Session => {
+                    let at = session.used + idle;
+                    if at < session.check {
+                        self.checks.remove(&(session.check, id, Some(remote)));
+                        self.checks.insert((at, id, Some(remote)));
+                        session.check = at;
+                    }
+                }
+            }
+        }
+        if let Some(lifetime) = behaviour.lifetime {
+            check = check.min(row.since + lifetime);
+        }
+        if check < row.check {
+            self.checks.remove(&(row.check, id, None));
+            self.checks.insert((check, id, None));
+            row.check = check;
+        }
     }
 
-    /// Notes a datagram that came too early.
-    pub(super) fn spoil(&mut self, external: Endpoint, remote: Endpoint, until: Instant) {
-        self.spoiled.insert((external, remote), until);
-        self.quiet_until = self.quiet_until.min(until);
+    /// Sets every timer anew, after the behaviour has changed.
+    pub(super) fn watch_all(&mut self, behaviour: &Behaviour) {
+        self.checks.clear();
+        let mut sessions = Vec::new();
+        for row in self.rows.values_mut() {
+            row.check = NEVER;
+            for (remote, session) in &mut row.sessions {
+                session.check = NEVER;
+                sessions.push((row.id, *remote));
+            }
+        }
+        for (id, remote) in sessions {
+            self.watch(behaviour, id, remote);
+        }
     }
 
     /// Removes what has timed out.
     pub(super) fn expire(&mut self, now: Instant, behaviour: &Behaviour) {
-        if now < self.quiet_until {
-            return;
+        self.traces.expire(now);
+        while let Some((at, id, of)) = self.checks.first().copied() {
+            if at > now {
+                break;
+            }
+            self.checks.pop_first();
+            let Some(row) = self.rows.get_mut(&id) else {
+                continue;
+            };
+            let due = row.due(behaviour, of);
+            if due <= now {
+                match of {
+                    None => self.remove(due, behaviour, id),
+                    Some(remote) => self.end_session(due, behaviour, id, remote),
+                }
+                continue;
+            }
+            let check = match of {
+                None => Some(&mut row.check),
+                Some(remote) => row.sessions.get_mut(&remote).map(|session| &mut session.check),
+            };
+            if let Some(check) = check {
+                *check = due;
+                self.checks.insert((due, id, of));
+            }
         }
-        self.spoiled.retain(|_, until| *until > now);
-        let mut next = self.spoiled.values().min().copied();
-        let mut dead = Vec::new();
-        for row in self.rows.values_mut() {
-            if let Some(deadline) = row.expire(now, behaviour) {
-                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+        self.resting.expire(now);
+    }
+
+    /// Whether `remote` may send to a row; `opens` says that it does so with a first SYN.
+    pub(super) fn filter(&self, behaviour: &Behaviour, row: &Row, remote: Endpoint, opens: bool) -> FilterReceipt {
+        let rule = behaviour.filtering_of(row.transport);
+        let (low, high) = match rule {
+            Kind::EndpointIndependent => (LOWEST, HIGHEST),
+            Kind::AddressDependent => (remote.with_port(0), remote.with_port(u16::MAX)),
+            Kind::AddressAndPortDependent | Kind::ConnectionDependent => (remote, remote),
+        };
+        let by_internal = behaviour.permission == PermissionScope::InternalEndpoint;
+        let mine =
+            |entry: &&(Transport, Endpoint, Endpoint, RowId)| (entry.0, entry.1) == (row.transport, row.internal);
+        let from = |low: Endpoint| {
+            if by_internal {
+                let start = (row.transport, row.internal, low, RowId(0));
+                self.by_session.range(start..).next().filter(mine).map(|entry| entry.2)
             } else {
-                dead.push(row.id);
+                row.sessions.range(low..).next().map(|(session, _)| *session)
             }
-        }
-        for id in dead {
-            self.remove(id);
-        }
-        // A session that begins later times out later than this by at least the shortest timeout.
-        let shortest = behaviour.udp_idle.min(behaviour.tcp_transitory_idle).min(behaviour.tcp_established_idle);
-        self.quiet_until = next.map_or(now + shortest, |next| next.min(now + shortest));
-    }
-
-    fn remove(&mut self, id: RowId) {
-        if let Some(row) = self.rows.remove(&id) {
-            self.by_key.remove(&(row.transport, row.internal, row.key));
-            self.by_external.remove(&(row.transport, row.external));
-        }
-    }
-
-    /// Follows the TCP session of a packet; `side` is 0 for outbound, 1 for inbound.
-    fn on_passed(&mut self, behaviour: &Behaviour, id: RowId, remote: Endpoint, packet: &Packet, side: usize) {
-        let (Some(flags), Some(row)) = (packet.flags(), self.rows.get_mut(&id)) else {
-            return;
         };
-        let Some(session) = row.sessions.get_mut(&remote) else {
-            return;
+        let before = |high: Endpoint| {
+            if by_internal {
+                let end = (row.transport, row.internal, high, RowId(0));
+                self.by_session.range(..end).next_back().filter(mine).map(|entry| entry.2)
+            } else {
+                row.sessions.range(..high).next_back().map(|(session, _)| *session)
+            }
         };
-        session.acked[side] |= flags.ack && !flags.rst;
-        session.finished[side] |= flags.fin;
-        session.reset |= flags.rst;
-        let deadline = session.used + session.idle(behaviour, Transport::Tcp);
-        self.quiet_until = self.quiet_until.min(deadline);
-        if flags.rst && behaviour.reset == OnReset::Forget {
-            row.sessions.remove(&remote);
-            if row.sessions.is_empty() {
-                self.remove(id);
-            }
-        }
-    }
-
-    fn allocate(
-        &mut self,
-        behaviour: &Behaviour,
-        address: Address,
-        rng: &mut Rng,
-        (transport, internal, remote): Flow,
-    ) -> Option<(Endpoint, PortRule)> {
-        let free = |port: u16| {
-            let external = Endpoint::new(address, port);
-            let taken = self.by_external.contains_key(&(transport, external))
-                || (transport == Transport::Udp && self.spoiled.contains_key(&(external, remote)));
-            (!taken).then_some(external)
-        };
-        let (low, high) = behaviour.ports;
-        if behaviour.preserve_port
-            && let Some(external) = free(internal.port())
-        {
-            return Some((external, PortRule::Preserved));
-        }
-        let size = u32::from(high.saturating_sub(low)) + 1;
-        let following = |port: u16| if port >= high { low } else { port + 1 };
-        let slot = usize::from(transport == Transport::Tcp);
-        match behaviour.fresh_port {
-            FreshPort::Sequential => {
-                let mut port = self.next_port[slot].unwrap_or(behaviour.first_port).clamp(low, high.max(low));
-                for skipped in 0..size {
-                    let external = free(port);
-                    port = following(port);
-                    if let Some(external) = external {
-                        self.next_port[slot] = Some(port);
-                        return Some((external, PortRule::Sequential { skipped }));
-                    }
-                }
-            }
-            FreshPort::Random => {
-                // Draws; where the range is nearly full, then takes the neighbours in turn.
-                let mut port = rng.port(low, high);
-                for tried in 0..DRAWS + size {
-                    if let Some(external) = free(port) {
-                        return Some((external, PortRule::Random));
-                    }
-                    port = if tried < DRAWS { rng.port(low, high) } else { following(port) };
-                }
-            }
-        }
-        None
+        let admitting = from(low).filter(|session| *session <= high);
+        // A SYN from outside begins a connection of its own, unless one from inside is under way.
+        let own_connection =
+            rule == Kind::ConnectionDependent && opens && !row.sessions.get(&remote).is_some_and(Session::is_opening);
+        let session = admitting.filter(|_| !own_connection);
+        let beside = [from(remote), before(remote)];
+        let same = beside.into_iter().flatten().find(|near| near.address() == remote.address());
+        let nearest = if session.is_some() { None } else { same.or_else(|| beside.into_iter().flatten().next()) };
+        FilterReceipt { row: row.id, rule, remote, session, nearest, passed: session.is_some() }
     }
 }
 
-impl Row {
-    const fn receipt(&self, rule: MappingRule) -> MappingReceipt {
-        MappingReceipt { row: self.id, rule, key: self.key, internal: self.internal, external: self.external }
-    }
-
-    /// Drops what has timed out; answers when the rest does, or none when nothing is left.
-    fn expire(&mut self, now: Instant, behaviour: &Behaviour) -> Option<Instant> {
-        let (transport, used) = (self.transport, self.used);
-        match behaviour.timer {
-            TimerScope::Session => {
-                let deadline = |s: &Session| s.used + s.idle(behaviour, transport);
-                self.sessions.retain(|_, session| deadline(session) > now);
-                self.sessions.values().map(deadline).min()
-            }
-            TimerScope::Mapping => {
-                let idles = self.sessions.values().map(|s| s.idle(behaviour, transport));
-                idles.max().map(|idle| used + idle).filter(|deadline| *deadline > now)
-            }
-        }
-    }
-}
-
-impl Session {
-    const fn new(now: Instant) -> Self {
-        Self { since: now, used: now, acked: [false; 2], finished: [false; 2], reset: false }
-    }
-
-    fn is_over(&self) -> bool {
-        self.reset || self.finished == [true; 2]
-    }
-
-    fn idle(&self, behaviour: &Behaviour, transport: Transport) -> Duration {
-        match transport {
-            Transport::Udp => behaviour.udp_idle,
-            Transport::Tcp if self.acked == [true; 2] && !self.is_over() => behaviour.tcp_established_idle,
-            Transport::Tcp => behaviour.tcp_transitory_idle,
-        }
-    }
-}
-
-impl RemoteKey {
-    fn of(mapping: Dependence, remote: Endpoint) -> Self {
-        match mapping {
-            Dependence::EndpointIndependent => Self::Any,
-            Dependence::AddressDependent => Self::Address(remote.address()),
-            Dependence::AddressAndPortDependent => Self::Endpoint(remote),
-        }
-    }
-
-    /// Whether a row with this key is used towards `remote`.
-    #[must_use]
-    pub fn covers(self, remote: Endpoint) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Address(address) => address == remote.address(),
-            Self::Endpoint(endpoint) => endpoint == remote,
-        }
-    }
-}
-
-/// How often a random port is drawn before the search goes on one by one.
-const DRAWS: u32 = 64;
+const LOWEST: Endpoint = Endpoint::new(Address::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+const HIGHEST: Endpoint = Endpoint::new(Address::V6(core::net::Ipv6Addr::from_bits(u128::MAX)), u16::MAX);

@@ -46,11 +46,31 @@ impl World {
             outside: plan.outside,
             access: self.access(plan.line, Place::Nat(id)),
             nat: Nat::new(plan.behaviour, plan.address, rng),
+            queued: None,
         });
         let names = self.trace.names_mut();
         names.nats.push(plan.name.to_string());
         names.realms.push(alloc::format!("{} LAN", plan.name));
         id
+    }
+
+    /// Gives a NAT another external address.
+    ///
+    /// # Panics
+    /// If the address is taken in the outer realm.
+    pub fn add_nat_address(&mut self, nat: NatId, address: Address) {
+        self.route_to_nat(nat, address);
+        self.nats[nat.0 as usize].nat.add_address(address);
+    }
+
+    /// Lets packets from the outer realm to an address behind a NAT go to that NAT, as a firewall needs
+    /// that translates nothing.
+    ///
+    /// # Panics
+    /// If the address is taken in the outer realm.
+    pub fn route_to_nat(&mut self, nat: NatId, address: Address) {
+        let outside = self.nats[nat.0 as usize].outside;
+        self.occupy(outside, address, Place::Nat(nat));
     }
 
     /// Adds a host without an engine.

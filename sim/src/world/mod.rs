@@ -100,6 +100,8 @@ struct Gateway {
     outside: RealmId,
     access: Access,
     nat: Nat,
+    /// When the NAT's deadline is in the queue.
+    queued: Option<Instant>,
 }
 
 /// A line and its state.
@@ -125,6 +127,8 @@ enum Event {
     Wake(HostId),
     /// A deadline of a host's TCP.
     Kernel(HostId),
+    /// A deadline of a NAT.
+    Nat(NatId),
 }
 
 impl World {
@@ -245,6 +249,7 @@ impl World {
             Event::Release(number) => self.on_release(number),
             Event::Wake(host) => self.on_wake(host),
             Event::Kernel(host) => self.on_kernel(host),
+            Event::Nat(nat) => self.on_nat(nat),
         }
         true
     }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use pinhole_proto::Duration;
 
-use super::{Access, Effect, Event, JourneyId, Place, RealmId, World};
+use super::{Access, Effect, Event, JourneyId, NatId, Place, RealmId, World};
 use crate::kernel::{HostReceipt, HostRule};
 use crate::nat::{Decision, Side};
 use crate::packet::Packet;
@@ -127,6 +127,37 @@ impl World {
         }
     }
 
+    /// Puts a NAT's deadline into the queue where it is not there already.
+    pub(super) fn arm_nat(&mut self, id: NatId) {
+        let gateway = &mut self.nats[id.0 as usize];
+        if let Some(deadline) = gateway.nat.deadline()
+            && gateway.queued.is_none_or(|queued| queued > deadline)
+        {
+            gateway.queued = Some(deadline);
+            self.schedule(deadline, Event::Nat(id));
+        }
+    }
+
+    /// Sends the answers that a NAT had put off.
+    pub(super) fn on_nat(&mut self, id: NatId) {
+        let (now, place) = (self.now, Place::Nat(id));
+        let gateway = &mut self.nats[id.0 as usize];
+        gateway.queued = None;
+        let (inside, outside) = (gateway.inside, gateway.outside);
+        for passage in gateway.nat.handle_timeout(now) {
+            let Some((side, packet)) = passage.packet else {
+                continue;
+            };
+            let realm = if side == Side::Inside { inside } else { outside };
+            let journey = self.next_journey();
+            let seen = Sight { at: now, journey, realm, from: place, to: Some(place), packet: &packet, effect: None };
+            let happened = Happened::decided(&passage.receipt.decision);
+            self.trace.note(seen, happened, || What::Decided(Box::new(passage.receipt)));
+            self.send(journey, place, realm, packet);
+        }
+        self.arm_nat(id);
+    }
+
     pub(super) fn on_arrival(&mut self, journey: JourneyId, realm: RealmId, from: Place, to: Place, packet: Packet) {
         self.arrivals += 1;
         let now = self.now;
@@ -163,6 +194,7 @@ impl World {
                     let realm = if side == Side::Inside { inside } else { outside };
                     self.send(journey, to, realm, packet);
                 }
+                self.arm_nat(id);
             }
         }
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use pinhole_proto::Duration;
 use pinhole_sim::Behaviour;
 use pinhole_sim::nat::{
-    Dependence, FieldError, FreshPort, Hairpin, OnReset, PermissionScope, Refresh, Senseless, TimerScope, Unsolicited,
-    Value,
+    CounterScope, Dependence, FieldError, FreshPort, Hairpin, Ipv6, Kind, OnConflict, OnFull, OnIcmp, OnReboot,
+    OnReset, Overloading, PermissionScope, Pooling, PortRanges, Refresh, Senseless, SimultaneousOpen, TimerScope,
+    Translation, Unsolicited, UnsolicitedDatagram, Value,
 };
 use serde::Serialize;
 
@@ -48,16 +49,31 @@ fn the_names_of_values_are_those_that_receipts_use() {
     fn names<T: Serialize>(values: &[T]) -> Vec<String> {
         values.iter().map(|value| serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()).collect()
     }
+    let tcp: Vec<String> = std::iter::once("as-udp".to_owned()).chain(names(&Kind::ALL)).collect();
     let known = [
+        ("tcp-mapping", tcp.clone()),
+        ("tcp-filtering", tcp),
+        ("translation", names(&Translation::ALL)),
+        ("ipv6", names(&Ipv6::ALL)),
         ("mapping", names(&Dependence::ALL)),
         ("filtering", names(&Dependence::ALL)),
         ("permission", names(&PermissionScope::ALL)),
+        ("conflict", names(&OnConflict::ALL)),
+        ("overloading", names(&Overloading::ALL)),
+        ("port-ranges", names(&PortRanges::ALL)),
         ("fresh-port", names(&FreshPort::ALL)),
+        ("counter", names(&CounterScope::ALL)),
+        ("pooling", names(&Pooling::ALL)),
         ("hairpin", names(&Hairpin::ALL)),
         ("refresh", names(&Refresh::ALL)),
         ("timer", names(&TimerScope::ALL)),
-        ("unsolicited-syn", names(&Unsolicited::ALL)),
+        ("icmp", names(&OnIcmp::ALL)),
         ("reset", names(&OnReset::ALL)),
+        ("unsolicited-datagram", names(&UnsolicitedDatagram::ALL)),
+        ("unsolicited-syn", names(&Unsolicited::ALL)),
+        ("simultaneous-open", names(&SimultaneousOpen::ALL)),
+        ("full", names(&OnFull::ALL)),
+        ("reboot", names(&OnReboot::ALL)),
     ];
     let choices = Behaviour::FIELDS.iter().filter(|field| {
         let mut samples = field.samples();
