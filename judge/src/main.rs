@@ -43,6 +43,24 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Compares the digests of runs on wasm32, in node, with those of this machine.
+    Wasm(Module),
+}
+
+/// The module for wasm32 that has the same runs.
+#[derive(clap::Args)]
+struct Module {
+    /// The module, as built from `judge/wasm`.
+    module: PathBuf,
+    /// The program for node that calls it.
+    #[arg(long, default_value = "judge/wasm/run.mjs")]
+    script: PathBuf,
+    /// Runs only every so many pairs over UDP.
+    #[arg(long, default_value_t = 1)]
+    udp: usize,
+    /// Runs only every so many pairs over TCP.
+    #[arg(long, default_value_t = 1)]
+    tcp: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -77,8 +95,33 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{found:?}");
             found.wrong.is_none()
         }
+        Command::Wasm(module) => same_on_wasm(&module)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn same_on_wasm(module: &Module) -> anyhow::Result<bool> {
+    let mut same = true;
+    for (transport, step) in [(Transport::Udp, module.udp), (Transport::Tcp, module.tcp)] {
+        let part = Part { step: step.max(1), rest: 1 };
+        let begin = Instant::now();
+        let here = format!("{:016x}", product::digest(transport, part));
+        let native = begin.elapsed();
+        let tcp = u8::from(transport == Transport::Tcp);
+        let there = node(module, &["product".into(), tcp.to_string(), part.step.to_string(), part.rest.to_string()])?;
+        let (native, wasm) = (native.as_secs_f64(), (begin.elapsed() - native).as_secs_f64());
+        println!("{transport:?} every {step}: {here} here in {native:.1} s, {there} on wasm32 in {wasm:.1} s");
+        same &= here == there;
+    }
+    Ok(same)
+}
+
+/// What an export of the module answers.
+fn node(module: &Module, arguments: &[String]) -> anyhow::Result<String> {
+    let mut node = std::process::Command::new("node");
+    let output = node.arg(&module.script).arg(&module.module).args(arguments).output()?;
+    anyhow::ensure!(output.status.success(), "node: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn side(transport: Transport, name: &str) -> anyhow::Result<Side> {

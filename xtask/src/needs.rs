@@ -13,7 +13,7 @@ pub(crate) struct Need {
 }
 
 /// Everything, in the order in which it is installed.
-pub(crate) const NEEDS: [Need; 6] = [
+pub(crate) const NEEDS: [Need; 7] = [
     Need {
         what: "iproute2",
         why: "the lab's networks",
@@ -37,6 +37,12 @@ pub(crate) const NEEDS: [Need; 6] = [
         why: "the core builds without an operating system",
         found: wasm_target,
         install: &[&["rustup", "target", "add", "wasm32-unknown-unknown"]],
+    },
+    Need {
+        what: "node",
+        why: "the core runs on wasm32 as it does here",
+        found: || program("node"),
+        install: &[&["apt-get", "update", "-qq"], &["apt-get", "install", "-y", "-qq", "nodejs"]],
     },
     Need {
         what: "nightly toolchain",

@@ -27,6 +27,8 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     let missing: Vec<_> = needs::meet(arguments.setup || strict).into_iter().map(|need| need.what).collect();
     let mut stages = Stages::default();
     checks(&mut stages, &missing);
+    stages.cargo("every pair of NATs", &["test", "--quiet", "-p", "pinhole-judge"]);
+    wasm(&mut stages, &missing, "dev", &["--udp", "10", "--tcp", "100"]);
     network(&mut stages, &missing);
     fuzz(&mut stages, &missing, 5);
     Ok(stages.finish(strict))
@@ -35,6 +37,11 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
 /// The figures that need many runs.
 pub(crate) fn soak() -> anyhow::Result<ExitCode> {
     let mut stages = Stages::default();
+    for transport in ["udp", "tcp"] {
+        let name = format!("every pair of NATs over {transport}");
+        stages.cargo(&name, &["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "product", transport]);
+    }
+    wasm(&mut stages, &[], "release", &[]);
     let lab = build(Profile::Release)?;
     let report = "lab-report/soak-cells.json";
     stages.run(
@@ -64,6 +71,25 @@ fn checks(stages: &mut Stages, missing: &[&str]) {
     stages.cargo("vectors", &["xtask", "vectors", "--check"]);
     stages.cargo("requirements", &["xtask", "requirements"]);
 }
+
+/// The same runs here and on wasm32.
+fn wasm(stages: &mut Stages, missing: &[&str], profile: &str, part: &[&str]) {
+    let name = "pairs of NATs on wasm32";
+    if missing.contains(&"wasm32 target") || missing.contains(&"node") {
+        return stages.skip(name, "node or the wasm32 target is not installed");
+    }
+    let target = "wasm32-unknown-unknown";
+    stages.cargo("the judge for wasm32", &["build", "--quiet", "--release", "--target", target, "-p", JUDGE_WASM]);
+    let Some(directory) = std::env::current_exe().ok().and_then(|exe| Some(exe.ancestors().nth(2)?.to_owned())) else {
+        return stages.fail(name, "where cargo builds is not known");
+    };
+    let module = directory.join(target).join("release").join(JUDGE_WASM.replace('-', "_")).with_extension("wasm");
+    let module = module.to_string_lossy();
+    let judge = ["run", "--quiet", "--profile", profile, "-p", "pinhole-judge", "--", "wasm", &module];
+    stages.cargo(name, &[&judge[..], part].concat());
+}
+
+const JUDGE_WASM: &str = "pinhole-judge-wasm";
 
 fn network(stages: &mut Stages, missing: &[&str]) {
     let programs = ["-p", "pinhole-driver", "-p", "pinhole-server", "-p", "pinhole-peer", "-p", "xtask"];
