@@ -162,6 +162,7 @@ CONTROL = {
     "Refreshed": [("lifetime", integer(16)), ("interval", integer(16)), ("observed", endpoint)],
     "Unregister": [],
     "Replaced": [],
+    "Echo": [("after", octet)],
     "Connect": [("target", key), SESSION, ("transports", octet), VERSIONS, MESSAGE_1],
     "Introduced": [("transport", octet), CANDIDATES, CHANNEL, *ROUND_TRIPS],
     "Introduce": [

@@ -2,8 +2,9 @@
 
 use pinhole_proto::wire::code::{Allocation, Mapping, Policy, Refusal, Strategy, Transports};
 use pinhole_proto::wire::control::{
-    Ack, Acknowledge, Answer, Answered, Attempt, Attempted, Close, Connect, Finish, Forecast, Introduce, Introduced,
-    PathCheck, PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
+    Ack, Acknowledge, Answer, Answered, Attempt, Attempted, Close, Connect, Echo, Finish, Forecast, Introduce,
+    Introduced, PathCheck, PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select,
+    Unregister,
 };
 use pinhole_proto::wire::message::{Message, Reply, Request, RequestId};
 use pinhole_proto::wire::{ChannelId, List, Nonce, SessionId};
@@ -33,7 +34,7 @@ pub struct Context {
 }
 
 /// The number of kinds that [`message`] tells apart.
-pub const KINDS: u8 = 27;
+pub const KINDS: u8 = 28;
 
 /// The plaintext of a packet: up to four messages. `None` at the end of the script.
 pub fn plaintext(script: &mut Script<'_>, context: &mut Context) -> Option<Vec<u8>> {
@@ -166,6 +167,7 @@ fn message(kind: u8, script: &mut Script<'_>, context: &mut Context, out: &mut V
             out.extend_from_slice(body);
             return Some(());
         }
+        26 => request(Request::Echo(Echo { after: script.octet()? })),
         _ => {
             out.extend_from_slice(script.counted()?);
             return Some(());

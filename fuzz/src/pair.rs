@@ -140,6 +140,7 @@ impl World {
                 probe_private: false,
                 refresh: Duration::from_secs(25),
                 keepalive: Duration::from_secs(15),
+                adapt_keepalive: true,
                 x25519: curve(),
             };
             let (mut peer, opening) = Checked::new(Peer::new(config, [secret; 32], now), now);

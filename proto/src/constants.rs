@@ -126,12 +126,22 @@ pub const MAX_HEARD_OCTETS: u64 = 4_800;
 /// The most paths of a session (`spec/punching.md`).
 pub const MAX_PATHS: usize = 16;
 
-/// The interval of keepalives on an idle path (`spec/keepalive.md`).
+/// The interval of keepalives on an idle path, as long as no longer one is known to be safe (`spec/keepalive.md`).
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
 /// The most unanswered keepalives (`spec/keepalive.md`).
 pub const MAX_UNANSWERED: u8 = 3;
 /// How long an unanswered keepalive is waited for (`spec/keepalive.md`).
 pub const KEEPALIVE_RETRY: Duration = Duration::from_secs(3);
+/// The silences that a peer tries on spare mappings, in seconds (`spec/keepalive.md`, "How long a NAT waits").
+pub const KEEPALIVE_STEPS: [u8; 5] = [9, 18, 28, 57, 118];
+/// The longest interval of keepalives (`spec/keepalive.md`).
+pub const MAX_KEEPALIVE: Duration = Duration::from_secs(120);
+/// How much earlier than the responder the initiator sends a keepalive (`spec/keepalive.md`).
+pub const KEEPALIVE_LEAD: Duration = Duration::from_millis(500);
+/// How long an answer to an `Echo` is waited for after its time (`spec/keepalive.md`).
+pub const ECHO_GRACE: Duration = Duration::from_secs(2);
+/// The most `Echo`s of a registration that wait for their time (`spec/keepalive.md`).
+pub const MAX_ECHOES: usize = 4;
 /// How long consent to send on a path lasts without an authentic packet (`spec/keepalive.md`).
 pub const CONSENT: Duration = Duration::from_secs(30);
 

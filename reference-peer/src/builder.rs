@@ -44,7 +44,7 @@ pub struct Builder {
     address: Option<IpAddr>,
     port: u16,
     probe_private: bool,
-    keepalive: Duration,
+    keepalive: Option<Duration>,
     trace: Option<Trace>,
 }
 
@@ -86,7 +86,7 @@ impl Builder {
             address: None,
             port: 0,
             probe_private: false,
-            keepalive: KEEPALIVE,
+            keepalive: None,
             trace: None,
         }
     }
@@ -147,10 +147,11 @@ impl Builder {
         self
     }
 
-    /// The interval of keepalives on a path that nobody uses; 15 s if nothing is said.
+    /// A fixed interval of keepalives on a path that nobody uses, at most 120 s. If nothing is said it is 15 s
+    /// at first, and then as long as the NAT on the way is found to wait.
     #[must_use]
     pub const fn keepalive(mut self, interval: Duration) -> Self {
-        self.keepalive = interval;
+        self.keepalive = Some(interval);
         self
     }
 
@@ -183,7 +184,8 @@ impl Builder {
             accept: self.accept,
             probe_private: self.probe_private,
             refresh: REFRESH,
-            keepalive: self.keepalive,
+            keepalive: self.keepalive.unwrap_or(KEEPALIVE),
+            adapt_keepalive: self.keepalive.is_none(),
             x25519: Arc::new(Dalek),
         };
         let mut trace = self.trace.map(|trace| trace.0);

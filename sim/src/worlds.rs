@@ -202,6 +202,7 @@ pub fn peer_config(secret: [u8; 32], server: ServerKey) -> PeerConfig {
         probe_private: false,
         refresh: Duration::from_secs(25),
         keepalive: Duration::from_secs(15),
+        adapt_keepalive: true,
         x25519: Memo::shared(),
     }
 }

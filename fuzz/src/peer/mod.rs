@@ -139,6 +139,7 @@ impl World {
             probe_private: false,
             refresh: Duration::from_secs(25),
             keepalive: Duration::from_secs(15),
+            adapt_keepalive: true,
             x25519: curve(),
         };
         let now = Instant::from_micros(1_000_000);

@@ -37,9 +37,11 @@ pub struct PeerConfig {
     pub probe_private: bool,
     /// Interval between refreshes when the server does not say otherwise.
     pub refresh: Duration,
-    /// Interval of keepalives on a path that nobody uses; at most 21 s, so that a dead path is noticed within
-    /// [`CONSENT`](crate::constants::CONSENT).
+    /// Interval of keepalives on a path that nobody uses, at most
+    /// [`MAX_KEEPALIVE`](crate::constants::MAX_KEEPALIVE); the first one where it adapts.
     pub keepalive: Duration,
+    /// Whether the interval adapts to how long the NAT on the way keeps a mapping (`spec/keepalive.md`).
+    pub adapt_keepalive: bool,
     /// The X25519 function.
     pub x25519: Arc<dyn X25519>,
 }

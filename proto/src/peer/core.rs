@@ -27,6 +27,8 @@ pub(super) enum Timer {
     LegRequests,
     /// The behaviour probe of a binding is repeated.
     Behaviour(usize),
+    /// A trial of how long the NAT keeps a mapping is over.
+    Idle(usize),
     /// The server is called unreachable.
     Unreachable,
     /// A request to a session's peer is repeated.
@@ -158,6 +160,14 @@ impl Core {
         self.ports.push(Port { socket, transport, family, local: None });
         self.outbox.open(socket, transport, family, port, share);
         socket
+    }
+
+    /// Closes a local port and forgets it.
+    pub(super) fn shut(&mut self, socket: SocketId) {
+        if let Some(at) = self.ports.iter().position(|port| port.socket == socket) {
+            self.ports.remove(at);
+            self.outbox.shut(socket);
+        }
     }
 
     pub(super) fn port(&self, socket: SocketId) -> Option<&Port> {

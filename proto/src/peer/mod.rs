@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 pub use api::*;
 pub use snapshot::{BindingSnapshot, PathSnapshot, PeerSnapshot, SessionSnapshot};
 
-use crate::constants::{CONSENT, KEEPALIVE_RETRY, MAX_SESSIONS, MAX_UNANSWERED};
+use crate::constants::{MAX_KEEPALIVE, MAX_SESSIONS};
 use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{CommandError, Engine, Input, Interface, Output, SocketId, StreamId, StreamInput, Transport};
@@ -59,8 +59,7 @@ impl Peer {
     /// A peer that begins to register at once. `seed` decides every random choice.
     #[must_use]
     pub fn new(mut config: PeerConfig, seed: [u8; 32], now: Instant) -> Self {
-        // [R-KEEP-004] A path that does not answer is dead before consent to send on it is over.
-        config.keepalive = config.keepalive.min(CONSENT - KEEPALIVE_RETRY * u32::from(MAX_UNANSWERED));
+        config.keepalive = config.keepalive.min(MAX_KEEPALIVE);
         let id = public_key(&*config.x25519, &config.secret);
         let mut core = Core::new(config, id, seed, now);
         let leg = Leg::new(&mut core);
@@ -105,6 +104,9 @@ impl Peer {
                 let news = self.leg.on_reset(&mut self.core, slot, &reset)?;
                 self.on_news(news);
                 Ok(())
+            }
+            Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) && self.leg.is_spare(socket) => {
+                self.leg.on_spare_sealed(&mut self.core, socket, remote, &sealed)
             }
             Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) => {
                 let slot = self.slot_of(socket, |server| server == remote)?;
@@ -168,6 +170,7 @@ impl Peer {
                 self.on_news(news);
             }
             Timer::Behaviour(slot) => self.leg.on_behaviour_due(&mut self.core, slot),
+            Timer::Idle(slot) => self.leg.on_idle_due(&mut self.core, slot),
             Timer::Unreachable => self.leg.on_unreachable(&mut self.core),
             Timer::FirstFrame(stream) => {
                 self.early.forget(stream);

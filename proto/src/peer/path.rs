@@ -50,8 +50,13 @@ pub(super) struct Path {
     pub(super) last_sent: Instant,
     /// When the first authentic packet arrived.
     pub(super) heard_at: Instant,
+    /// When data was first sent on it after the last authentic packet.
+    pub(super) data_since: Option<Instant>,
     /// Checks since the last authentic packet.
     pub(super) unanswered: u8,
+    /// Keepalives in a row whose first check was not answered, and the nonce of the last one's.
+    missed: u8,
+    kept: Option<Nonce>,
     /// Checks sent while it was heard.
     pub(super) checks: u8,
     /// When the next check of a heard path is due.
@@ -83,7 +88,10 @@ impl Path {
             last_received: now,
             last_sent: now,
             heard_at: now,
+            data_since: None,
             unanswered: 0,
+            missed: 0,
+            kept: None,
             checks: 0,
             check_at: now,
             full_size: matches!(link, Link::Stream { .. }),
@@ -125,6 +133,7 @@ impl Path {
         self.received += octets as u64;
         self.last_received = now;
         self.unanswered = 0;
+        self.data_since = None;
         let first = self.state == PathState::Untried;
         if first {
             self.state = PathState::Heard;
@@ -132,6 +141,15 @@ impl Path {
             self.check_at = now;
         }
         first
+    }
+
+    /// A keepalive begins with the nonce remembered last. How many before it were not answered, in a row:
+    /// packets that arrive all the same were sent for reasons of the other side's.
+    pub(super) fn on_keepalive(&mut self) -> u8 {
+        let missed = self.kept.is_some_and(|nonce| self.sent_nonce(&nonce));
+        self.missed = if missed { self.missed.saturating_add(1) } else { 0 };
+        self.kept = self.nonces.back().map(|outstanding| outstanding.nonce);
+        self.missed
     }
 
     /// A nonce came back on it. `true` when the path was not proved before.

@@ -49,6 +49,8 @@ pub struct BindingSnapshot {
     pub public: Option<Endpoint>,
     /// How the NAT on the way maps.
     pub mapping: Mapping,
+    /// The longest silence that the NAT on the way is thought to bear, in seconds.
+    pub idle: Option<u64>,
 }
 
 /// One session.
@@ -97,6 +99,7 @@ impl Peer {
             state: binding.stage_name(),
             public: binding.public,
             mapping: binding.mapping,
+            idle: binding.idle.safe().map(|span| span.as_secs()),
         });
         PeerSnapshot {
             id: self.core.id,

@@ -20,6 +20,8 @@ use crate::wire::Index;
 pub(super) enum Timer {
     /// A relay channel was not used for long enough, or its last use is to be looked at.
     Channel(u64),
+    /// An answer that a peer wants later is to be sent.
+    Echoes(Index),
     /// A binding over UDP was not refreshed within its lifetime.
     Lifetime(Index),
     /// A `Register` was not answered by its `PathReply`.

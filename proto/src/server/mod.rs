@@ -7,6 +7,7 @@
 //! | answers `Discover`, makes cookies | `discovery.rs` |
 //! | `Register`: rates, cookies, handshake; who has not proved its source yet | `admission.rs`, `pending.rs` |
 //! | registered peers, their bindings and requests | `registry.rs`, `registration.rs`, `binding.rs` |
+//! | answers that a peer wants later | `echo.rs` |
 //! | introductions | `introduction.rs` |
 //! | relay channels | `relay.rs` |
 //! | `Reset` | `resets.rs` |
@@ -24,6 +25,7 @@
 //! | bindings, and links to be proved | one per transport and family | the new one replaces |
 //! | unanswered requests to a peer | `MAX_REQUESTS` | the new one is refused |
 //! | remembered answers to a peer | `MAX_ANSWERS` | the oldest goes |
+//! | answers that a peer wants later | `MAX_ECHOES` | the new one is refused |
 //! | relay channels | `Limits::channels`, per peer | the new one is refused |
 //! | streams | `Limits::streams`, per source | the new one is aborted |
 //! | each table of rates | `MAX_RATES` | the key goes whose allowance is whole the earliest |
@@ -38,6 +40,7 @@ pub mod api;
 mod binding;
 mod common;
 mod discovery;
+mod echo;
 mod inspect;
 mod introduction;
 mod link;
@@ -182,6 +185,7 @@ impl Server {
     fn on_timer(&mut self, now: Instant, timer: Timer) {
         let common = &mut self.common;
         match timer {
+            Timer::Echoes(index) => self.registry.on_echoes_due(now, index, common),
             Timer::Channel(number) => self.relay.on_timer(now, number, common),
             Timer::Lifetime(index) => self.registry.on_lifetime(now, index, common),
             Timer::Pending(index) => self.admission.on_timer(index, common),
@@ -423,6 +427,7 @@ impl Server {
             Request::PathCheck(_)
                 | Request::Refresh(_)
                 | Request::Unregister(_)
+                | Request::Echo(_)
                 | Request::Connect(_)
                 | Request::RelayOpen(_)
         );
@@ -432,6 +437,9 @@ impl Server {
         if let Request::Refresh(refresh) = request {
             registration.on_refresh(now, (link, length), id, refresh, common);
             return Ok(());
+        }
+        if let Request::Echo(echo) = request {
+            return registration.on_echo(now, link, id, *echo, common);
         }
         let Some(id) = registration.enter(link, id, common)? else {
             return Ok(());

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::binding::{Binding, Probe, Verdict};
 use super::common::{Common, Timer};
+use super::echo::Echoes;
 use super::link::{Link, Slot};
 use super::pending::Proved;
 use crate::association::Association;
@@ -16,7 +17,7 @@ use crate::key::PeerId;
 use crate::request::{Answers, Due, Requests, Seen};
 use crate::time::Instant;
 use crate::wire::code::{Policy, Transports};
-use crate::wire::control::{PathCheck, PathReply, Refresh, Refreshed, Replaced};
+use crate::wire::control::{Acknowledge, Echo, PathCheck, PathReply, Refresh, Refreshed, Replaced};
 use crate::wire::message::{Message, Reply, Request, RequestId};
 use crate::wire::{Index, List, SessionId};
 
@@ -33,6 +34,7 @@ pub(super) struct Registration {
     answers: Answers,
     bindings: Vec<Binding>,
     probes: Vec<Probe>,
+    echoes: Echoes,
     /// When its keys are worn out.
     worn: Instant,
 }
@@ -93,6 +95,7 @@ impl Registration {
             answers: Answers::default(),
             bindings: Vec::new(),
             probes: Vec::new(),
+            echoes: Echoes::default(),
             // [R-SEC-005] So many packets would take 12 million a second.
             worn: now + KEY_LIFETIME,
         };
@@ -190,6 +193,47 @@ impl Registration {
         } else {
             self.drop_probes(|probe| probe.link.slot() == slot && probe.on_old_alive() == Verdict::Drop);
             self.accept(now, link, id, refresh, common);
+        }
+        self.arm(common);
+    }
+
+    /// Notes that the peer wants an answer later, at an endpoint that need not be a binding.
+    pub(super) fn on_echo(
+        &mut self,
+        now: Instant,
+        link: Link,
+        id: RequestId,
+        echo: Echo,
+        common: &mut Common,
+    ) -> Result<(), Discard> {
+        // [R-KEEP-008] Whatever peers ask for, nothing goes to an address that has not asked for it.
+        let at_home = |binding: &Binding| {
+            let bound = binding.link;
+            bound.transport() == Transport::Udp && bound.remote().address() == link.remote().address()
+        };
+        if link.transport() != Transport::Udp || !self.bindings.iter().any(at_home) {
+            return Err(Discard::SourceWrong);
+        }
+        // [R-KEEP-009]
+        if self.echoes.is_full() {
+            return Err(Discard::OverLimit);
+        }
+        // [R-SESS-005]
+        if self.answers.enter(id) == Seen::New {
+            self.echoes.enter(now, link, id, echo);
+            self.on_echoes_due(now, common);
+        }
+        Ok(())
+    }
+
+    /// Sends the answers whose time has come.
+    pub(super) fn on_echoes_due(&mut self, now: Instant, common: &mut Common) {
+        while let Some((link, id)) = self.echoes.due(now) {
+            // [R-KEEP-007] Not longer than what asked for it.
+            let reply = Reply::Acknowledge(Acknowledge {});
+            self.answers.answer(id, &reply);
+            let packet = self.association.seal(None, &[Message::Answer(id, reply)]);
+            common.send(link, &packet);
         }
         self.arm(common);
     }
@@ -315,7 +359,8 @@ impl Registration {
 
     /// Lets go of timers and streams; returns the introductions that stay unanswered.
     pub(super) fn end(&mut self, now: Instant, common: &mut Common) -> Vec<Introduction> {
-        for timer in [Timer::Lifetime(self.index), Timer::Probes(self.index), Timer::Requests(self.index)] {
+        let index = self.index;
+        for timer in [Timer::Echoes(index), Timer::Lifetime(index), Timer::Probes(index), Timer::Requests(index)] {
             common.timers.clear(timer);
         }
         for stream in self.bindings.iter().filter_map(|b| b.link.stream()) {
@@ -468,6 +513,7 @@ impl Registration {
         for (timer, at) in [
             (Timer::Lifetime(self.index), lifetime),
             (Timer::Probes(self.index), probes),
+            (Timer::Echoes(self.index), self.echoes.deadline()),
             (Timer::Requests(self.index), self.requests.deadline()),
         ] {
             match at {

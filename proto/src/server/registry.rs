@@ -142,6 +142,12 @@ impl Registry {
         }
     }
 
+    pub(super) fn on_echoes_due(&mut self, now: Instant, index: Index, common: &mut Common) {
+        if let Some(registration) = self.table.get_mut(&index) {
+            registration.on_echoes_due(now, common);
+        }
+    }
+
     pub(super) fn on_probes_due(&mut self, now: Instant, index: Index, common: &mut Common) {
         if let Some(registration) = self.table.get_mut(&index) {
             registration.on_probes_due(now, common);

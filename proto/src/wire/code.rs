@@ -44,6 +44,8 @@ pub mod message {
     pub const UNREGISTER: u8 = 0x12;
     /// Request: another registration of the same key has replaced this one.
     pub const REPLACED: u8 = 0x13;
+    /// Request: answer later.
+    pub const ECHO: u8 = 0x14;
     /// Request: introduce me to a peer.
     pub const CONNECT: u8 = 0x18;
     /// Answer to `Connect`.

@@ -76,6 +76,13 @@ pub struct Unregister {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {}
 
+/// Answer to where this came from, later, and nothing until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    /// How much later, in seconds.
+    pub after: u8,
+}
+
 /// Introduce me to a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connect {

@@ -17,8 +17,8 @@ use serde::Serialize;
 use super::code::message as code;
 use super::codec::{decode, encode};
 use super::control::{
-    Ack, Acknowledge, Answer, Answered, Attempt, Attempted, Close, Connect, Finish, Introduce, Introduced, PathCheck,
-    PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
+    Ack, Acknowledge, Answer, Answered, Attempt, Attempted, Close, Connect, Echo, Finish, Introduce, Introduced,
+    PathCheck, PathReply, Refresh, Refreshed, Refuse, Rejected, RelayOpen, RelayOpened, Replaced, Select, Unregister,
 };
 use super::extension;
 use crate::discard::Discard;
@@ -62,6 +62,8 @@ pub enum Request {
     Unregister(Unregister),
     /// See [`Replaced`].
     Replaced(Replaced),
+    /// See [`Echo`].
+    Echo(Echo),
     /// See [`Connect`].
     Connect(Connect),
     /// See [`Introduce`].
@@ -91,6 +93,7 @@ impl Request {
             Self::Refresh(_) => code::REFRESH,
             Self::Unregister(_) => code::UNREGISTER,
             Self::Replaced(_) => code::REPLACED,
+            Self::Echo(_) => code::ECHO,
             Self::Connect(_) => code::CONNECT,
             Self::Introduce(_) => code::INTRODUCE,
             Self::Answered(_) => code::ANSWERED,
@@ -109,6 +112,7 @@ impl Request {
             code::REFRESH => Self::Refresh(decode(octets)?),
             code::UNREGISTER => Self::Unregister(decode(octets)?),
             code::REPLACED => Self::Replaced(decode(octets)?),
+            code::ECHO => Self::Echo(decode(octets)?),
             code::CONNECT => Self::Connect(decode(octets)?),
             code::INTRODUCE => Self::Introduce(decode(octets)?),
             code::ANSWERED => Self::Answered(decode(octets)?),
@@ -128,6 +132,7 @@ impl Request {
             Self::Refresh(body) => encode(body, out),
             Self::Unregister(body) => encode(body, out),
             Self::Replaced(body) => encode(body, out),
+            Self::Echo(body) => encode(body, out),
             Self::Connect(body) => encode(body, out),
             Self::Introduce(body) => encode(body, out),
             Self::Answered(body) => encode(body, out),

@@ -113,6 +113,7 @@ fn request(request: &Request) -> Value {
         Request::Refresh(b) => body("Refresh", b),
         Request::Unregister(b) => body("Unregister", b),
         Request::Replaced(b) => body("Replaced", b),
+        Request::Echo(b) => body("Echo", b),
         Request::Connect(b) => body("Connect", b),
         Request::Introduce(b) => body("Introduce", b),
         Request::Answered(b) => body("Answered", b),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pinhole_proto::constants::{CONSENT, KEEPALIVE, MAX_DATAGRAM, MAX_PEER_PACKET, PUNCH_TIMES};
-use pinhole_proto::peer::{Accept, PeerCommand, RelayPolicy};
+use pinhole_proto::peer::{Accept, PeerCommand, PeerConfig, RelayPolicy};
 use pinhole_proto::wire::{Packet, PunchReply};
 use pinhole_proto::{CommandError, Discard, Duration, Endpoint, Instant, Interface, SocketId};
 
@@ -239,7 +239,12 @@ fn a_nonce_counts_on_the_path_that_it_was_sent_on() {
 // [R-KEEP-001] [R-KEEP-002]
 #[test]
 fn an_idle_path_is_checked_and_a_used_one_is_not() {
-    let (mut world, session) = direct(60);
+    let fixed = |number| PeerConfig { adapt_keepalive: false, ..peer_config(number, UDP) };
+    let mut world = World::new(60, fixed(1), fixed(2));
+    world.run(Duration::from_secs(3));
+    let session = world.connect(A, B, None);
+    assert!(world.run_until(Duration::from_secs(5), |world| world.told(B, "selected", "public")));
+    world.run(Duration::from_secs(1));
     let b = world.peer(B).snapshot().sessions[0].handle;
     let count = |world: &World| punched(world, A, 0x0a).len() + punched(world, B, 0x0a).len();
     let before = count(&world);

@@ -113,6 +113,7 @@ pub(crate) fn peer_config(secret: u8, transports: (bool, bool)) -> PeerConfig {
         probe_private: false,
         refresh: Duration::from_secs(25),
         keepalive: Duration::from_secs(15),
+        adapt_keepalive: true,
         x25519: Arc::new(Dalek),
     }
 }

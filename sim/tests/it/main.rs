@@ -6,6 +6,7 @@ mod faults;
 mod filtering;
 mod inspect;
 mod journeys;
+mod keepalive;
 mod nat;
 mod pairs;
 mod profile;

@@ -149,6 +149,11 @@ fn bodies() -> Vec<Row> {
         ("Unregister", code::UNREGISTER, empty()),
         ("Replaced", code::REPLACED, empty()),
         (
+            "Echo",
+            code::ECHO,
+            vec![("28 s", b().octet(28)), ("at once", b().octet(0)), ("the longest", b().octet(255))],
+        ),
+        (
             "Connect",
             code::CONNECT,
             vec![
@@ -437,7 +442,7 @@ fn sequences() -> Group {
         "a skipped message between two others",
         &[acknowledge.clone(), framed(0x8a, &[9; 5]), datagram.clone()].concat(),
     );
-    for code in [0x00, 0x05, 0x0f, 0x14, 0x1e, 0x22, 0x35, 0x3b, 0x70, 0x7f] {
+    for code in [0x00, 0x05, 0x0f, 0x15, 0x1e, 0x22, 0x35, 0x3b, 0x70, 0x7f] {
         group.invalid(
             "MessageUnknown",
             format!("code 0x{code:02x} must be understood"),

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::idle::Idle;
 use crate::association::Lane;
 use crate::endpoint::{Endpoint, Family};
 use crate::engine::{SocketId, StreamId, Transport};
@@ -31,6 +32,8 @@ pub(in crate::peer) struct Binding {
     /// How the NAT on the way maps.
     pub(in crate::peer) mapping: Mapping,
     pub(super) interval: Duration,
+    /// How long the NAT on the way keeps a mapping that nobody uses.
+    pub(in crate::peer) idle: Idle,
 }
 
 /// How far a binding is. See `spec/registration.md`, "The peer's states".
@@ -76,6 +79,7 @@ impl Binding {
             behaviour: Behaviour::Idle,
             mapping: Mapping::UNKNOWN,
             interval,
+            idle: Idle::default(),
         }
     }
 

@@ -85,6 +85,7 @@ impl Leg {
             }
             Request::Refresh(_)
             | Request::Unregister(_)
+            | Request::Echo(_)
             | Request::Connect(_)
             | Request::RelayOpen(_)
             | Request::Select(_)
@@ -129,6 +130,10 @@ impl Leg {
         let first = !binding.is_online();
         let changed = binding.public != Some(refreshed.observed);
         binding.interval = interval.min(core.config.refresh.max(Duration::from_secs(1)));
+        // A NAT that forgets sooner than the server wants to be told.
+        if let Some(safe) = binding.idle.proved() {
+            binding.interval = binding.interval.min(safe);
+        }
         // [R-DISC-010]
         binding.public = Some(refreshed.observed);
         binding.stage = Stage::Online;
@@ -144,6 +149,7 @@ impl Leg {
             self.ask_behaviour(core, slot);
         }
         if first {
+            self.start_trials(core, slot);
             news.push(News::Online);
         }
     }

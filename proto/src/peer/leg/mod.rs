@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod binding;
+mod idle;
 mod messages;
 mod registering;
 
@@ -163,11 +164,13 @@ impl Leg {
                 self.start(core, slot);
             }
         }
+        self.on_spare_opened(core, socket);
     }
 
     /// A port could not be opened: try any other one.
     pub(super) fn on_open_failed(&mut self, core: &mut Core, socket: SocketId) {
         core.ports.retain(|port| port.socket != socket);
+        self.on_spare_failed(core, socket);
         for slot in 0..self.bindings.len() {
             let binding = &mut self.bindings[slot];
             if binding.socket == socket && binding.tries < MAX_OPEN_TRIES {
@@ -297,6 +300,10 @@ impl Leg {
                 core.close(stream, true);
             }
         }
+        // [R-KEEP-012]
+        for binding in &mut self.bindings {
+            binding.idle.forget();
+        }
         // [R-REG-015]
         self.restart(core, OfflineReason::Moved, Duration::ZERO)
     }
@@ -359,6 +366,7 @@ impl Leg {
         for slot in 0..self.bindings.len() {
             core.timers.clear(Timer::Binding(slot));
             core.timers.clear(Timer::Behaviour(slot));
+            core.timers.clear(Timer::Idle(slot));
             if let Some(stream) = self.bindings[slot].stream.take() {
                 core.close(stream, false);
             }
@@ -424,6 +432,7 @@ impl Leg {
             binding.behaviour = Behaviour::Idle;
             binding.mapping = Mapping::UNKNOWN;
             core.timers.set(Timer::Binding(slot), core.now + delay);
+            self.end_trials(core, slot);
         }
         news
     }

@@ -160,7 +160,10 @@ impl Session {
     fn send_way(&mut self, core: &mut Core, leg: &mut Leg, way: Way, messages: &[Message<'_>]) {
         match way {
             Way::Relay => self.send_relay(core, leg, messages),
-            Way::Path(at) => self.send_on(core, at, messages),
+            Way::Path(at) => {
+                self.send_on(core, at, messages);
+                self.on_data_sent(core, at);
+            }
         }
     }
 

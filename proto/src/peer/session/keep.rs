@@ -4,8 +4,9 @@
 use alloc::vec::Vec;
 
 use super::{PathState, PeerEvent, Selection, Session, Stage, UNSPECIFIED};
-use crate::constants::{CONSENT, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
-use crate::engine::NetError;
+use crate::constants::{CONSENT, KEEPALIVE_LEAD, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
+use crate::endpoint::Family;
+use crate::engine::{NetError, Transport};
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::Leg;
 use crate::peer::path::{Link, Path, PathId};
@@ -51,6 +52,17 @@ impl Session {
         }
     }
 
+    /// There is a direct path to keep.
+    pub(super) fn on_direct(&mut self, core: &mut Core, leg: &mut Leg, family: Family) {
+        // The other side was there all along, so that it was the silence that ended the path before.
+        if let Some(interval) = self.lost_at.take() {
+            leg.lower_keepalive(core, family, interval);
+        }
+        if self.transport == Some(Transport::Udp) {
+            leg.measure_idle(core, family);
+        }
+    }
+
     /// Keeps the selected path alive and notices when it died.
     pub(super) fn on_keepalive_due(&mut self, core: &mut Core, leg: &mut Leg) {
         if self.stage != Stage::Established {
@@ -69,20 +81,71 @@ impl Session {
         let Some(at) = self.position(Some(selected)) else {
             return;
         };
-        let path = &mut self.paths[at];
-        // [R-KEEP-001] [R-KEEP-002]
-        let used = path.last_received.min(path.last_sent) + core.config.keepalive;
+        let interval = self.interval(core, leg, at);
+        let path = &self.paths[at];
+        // [R-KEEP-001] [R-KEEP-002] [R-KEEP-004]
+        let used = path.last_received.min(path.last_sent) + interval;
+        let used = path.data_since.map_or(used, |since| used.min(since + self.patience(core)));
         if path.unanswered == 0 && used > now {
             return core.timers.set(Timer::Keepalive(self.handle), used);
         }
         // [R-KEEP-003]
         if path.unanswered >= MAX_UNANSWERED {
+            self.lost_at = Some(interval);
             return self.lose(core, leg, at);
         }
-        path.unanswered += 1;
+        let begins = path.unanswered == 0 && path.data_since.is_none();
+        self.ask_alive(core, at);
+        let path = &mut self.paths[at];
+        // An answer may have been lost; three in a row mean that checks are dropped, and that only those of
+        // both sides together open the way again.
+        if begins
+            && path.on_keepalive() == MAX_MISSED
+            && let Some(remote) = path.remote()
+        {
+            leg.lower_keepalive(core, remote.family(), interval);
+        }
+    }
+
+    /// Data leaves on the selected path. Where nothing was heard for a while, whoever is at its other end is
+    /// asked at once.
+    pub(super) fn on_data_sent(&mut self, core: &mut Core, at: usize) {
+        let patience = self.patience(core);
+        let path = &mut self.paths[at];
+        let kept = self.selected == Selection::Path(path.id) && matches!(path.link, Link::Udp { .. });
+        if path.data_since.is_some() || !kept {
+            return;
+        }
+        path.data_since = Some(core.now);
+        if path.unanswered == 0 && core.now - path.last_received >= patience {
+            self.ask_alive(core, at);
+        } else {
+            core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + patience);
+        }
+    }
+
+    fn ask_alive(&mut self, core: &mut Core, at: usize) {
+        self.paths[at].unanswered += 1;
         let check = self.check(core, at, false);
         self.send_on(core, at, &[check]);
-        core.timers.set(Timer::Keepalive(self.handle), now + KEEPALIVE_RETRY);
+        core.timers.set(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
+    }
+
+    /// How long a path may be silent before it is checked.
+    fn interval(&self, core: &Core, leg: &Leg, at: usize) -> Duration {
+        let interval = match self.paths[at].link {
+            Link::Udp { remote, .. } => leg.keepalive(core, remote.family()),
+            Link::Stream { .. } | Link::Relay => core.config.keepalive,
+        };
+        // [R-KEEP-013] One keepalive serves both sides; with equal intervals both would send one.
+        if self.is_initiator() { interval - KEEPALIVE_LEAD.min(interval / 16) } else { interval }
+    }
+
+    /// How long data may leave without an answer before the path is checked: a path that is dead is given up
+    /// before consent to send on it is over.
+    fn patience(&self, core: &Core) -> Duration {
+        // [R-KEEP-004]
+        core.config.keepalive.min(CONSENT - KEEPALIVE_RETRY * u32::from(MAX_UNANSWERED))
     }
 
     /// Keeps the relay channel, which the server forgets when nobody uses it, and notices when the other
@@ -179,6 +242,8 @@ impl Session {
     }
 }
 
+/// Keepalives in a row without an answer before the interval is taken for too long.
+const MAX_MISSED: u8 = 3;
 /// The first wait for the answer to a check of a path that is not selected.
 const CHECK_RETRY: Duration = Duration::from_millis(150);
 /// The most such checks of a path.

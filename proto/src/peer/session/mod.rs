@@ -83,6 +83,8 @@ pub(super) struct Session {
     last_verdict: Verdict,
     /// How often the server said `limited`, and when it may be asked again.
     limited: (u8, Instant),
+    /// The interval of keepalives at which the last direct path died.
+    lost_at: Option<Duration>,
 }
 
 /// How far a session is. `spec/sessions.md`, "States".
@@ -156,6 +158,7 @@ impl Session {
             receiver: Receiver::default(),
             last_verdict: Verdict::UNKNOWN,
             limited: (0, core.now),
+            lost_at: None,
         }
     }
 
@@ -328,6 +331,7 @@ impl Session {
             Timer::Binding(_)
             | Timer::LegRequests
             | Timer::Behaviour(_)
+            | Timer::Idle(_)
             | Timer::Unreachable
             | Timer::FirstFrame(_) => {}
         }

@@ -36,6 +36,7 @@ impl Session {
             self.paths[at].check_at = core.now;
             if let Some(remote) = self.paths[at].remote() {
                 core.budget.proved(remote.address());
+                self.on_direct(core, leg, remote.family());
             }
             let path = self.info(&self.paths[at]);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Proved, path });

@@ -293,6 +293,7 @@ impl Session {
             Request::PathCheck(_)
             | Request::Refresh(_)
             | Request::Unregister(_)
+            | Request::Echo(_)
             | Request::Replaced(_)
             | Request::Connect(_)
             | Request::Introduce(_)

@@ -67,6 +67,9 @@ impl Run {
                 let message_2 = List::from_first([8; 48]);
                 return client.seal(&[Message::Answer(id, Reply::Answer(Answer { message_2 }))]);
             }
+            7 if self.rng.below(4) == 0 => {
+                Request::Echo(crate::wire::control::Echo { after: self.rng.below(20) as u8 })
+            }
             7 if self.rng.below(20) == 0 => Request::Unregister(Unregister {}),
             8 if self.channels.is_empty() => return discover(0),
             8 => {

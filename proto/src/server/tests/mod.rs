@@ -2,6 +2,7 @@
 //! behaviour of its own.
 
 mod contract;
+mod echo;
 mod floods;
 mod introduction;
 mod registration;

@@ -38,6 +38,7 @@ impl Scene {
             probe_private: false,
             refresh: Duration::from_secs(25),
             keepalive: KEEPALIVE,
+            adapt_keepalive: true,
             x25519: Arc::new(Dalek),
         };
         let other = public_key(&Dalek, &[2; 32]);
