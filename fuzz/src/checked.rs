@@ -75,7 +75,7 @@ impl Subject for Server {
 
     fn told(event: ServerEvent<'_>) -> ServerTold {
         match event {
-            ServerEvent::Registered { peer, transport, public } => ServerTold::Registered(peer, transport, public),
+            ServerEvent::Registered { peer, transport, public, .. } => ServerTold::Registered(peer, transport, public),
             event => ServerTold::Other(format!("{event:?}")),
         }
     }

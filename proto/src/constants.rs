@@ -177,6 +177,12 @@ pub const RELAY_RESUME: usize = 65_536;
 /// Unwritten octets of a stream above which nothing is relayed to it; the rest of
 /// [`MAX_UNWRITTEN`](crate::engine::MAX_UNWRITTEN) is for control messages (`spec/relay.md`).
 pub const RELAY_FULL: usize = 229_376;
+/// Unanswered questions of an engine to others, and answers that it remembers (`spec/limits.md`).
+pub const MAX_FORWARDS: usize = 4_096;
+/// How long such an answer is remembered, at most (`spec/limits.md`).
+pub const FORWARD_MEMORY: Duration = Duration::from_secs(20);
+/// Octets of a stream's relay channel that are on their way to another engine (`spec/relay.md`).
+pub const FORWARD_WINDOW: usize = 65_536;
 /// How long a stream may hold up its relay partners without taking an octet (`spec/relay.md`).
 pub const RELAY_STALL: Duration = Duration::from_secs(30);
 

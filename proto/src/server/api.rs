@@ -9,6 +9,7 @@ use crate::endpoint::{Address, Endpoint};
 use crate::engine::{SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::noise::X25519;
+use crate::time::Instant;
 
 /// How a server is set up.
 #[derive(Clone)]
@@ -85,6 +86,32 @@ pub struct Limits {
     pub cookie_above: u32,
 }
 
+impl Limits {
+    /// What one of `engines` grants when these are the limits of all (`spec/limits.md`).
+    ///
+    /// What is held in all is divided. A source's ports, and with them what it registers, are dealt out among the
+    /// engines by chance: its share has three standard deviations of room, and is never more than the whole.
+    /// Handshakes a second and channels of a peer are an engine's own affair.
+    #[must_use]
+    pub fn share(self, engines: u8) -> Self {
+        let count = usize::from(engines.max(1));
+        let part = |limit: usize| limit.div_ceil(count);
+        let of_source = |limit: usize| (part(limit) + (9 * part(limit)).isqrt()).min(limit);
+        let per_second = usize::try_from(self.registers_per_second).unwrap_or(usize::MAX);
+        Self {
+            registrations: part(self.registrations),
+            registrations_per_source: of_source(self.registrations_per_source),
+            registers_per_second: u32::try_from(of_source(per_second)).unwrap_or(u32::MAX),
+            pending: part(self.pending),
+            channels: part(self.channels),
+            channels_per_peer: self.channels_per_peer,
+            streams: part(self.streams),
+            streams_per_source: of_source(self.streams_per_source),
+            cookie_above: self.cookie_above,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -102,8 +129,34 @@ impl Default for Limits {
 }
 
 /// What is asked of a [`Server`](super::Server).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerCommand {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerCommand<'a> {
+    /// What another engine sent here with [`ServerEvent::Forward`].
+    ///
+    /// It may come again, out of order, or not at all. An engine has one release and one server key in common with
+    /// those that it hears; what cannot be decoded is discarded.
+    Forwarded {
+        /// The other engine's octets.
+        payload: &'a [u8],
+    },
+    /// Nobody is where a [`ServerEvent::Forward`] was to go: its octets come back. Nothing breaks if they do not.
+    Undeliverable {
+        /// The octets.
+        payload: &'a [u8],
+    },
+    /// A peer that may be registered here has registered with another engine since: the newer registration wins.
+    ///
+    /// Whoever keeps the directory says so to the engine that had the peer before. It is not said again, so a
+    /// carrier that loses it has to repeat it until [`ServerEvent::Unregistered`].
+    Replace {
+        /// The peer.
+        peer: PeerId,
+        /// The transport of the newer registration.
+        transport: Transport,
+        /// Where it is seen.
+        public: Endpoint,
+    },
     /// Closes every stream in order and every port, forgets every registration, and ends.
     Shutdown,
 }
@@ -138,6 +191,8 @@ pub enum ServerEvent<'a> {
         transport: Transport,
         /// The endpoint that was observed.
         public: Endpoint,
+        /// When the registration took effect: of two that engines have of one peer the later one counts.
+        since: Instant,
     },
     /// A registration ended.
     Unregistered {
@@ -171,6 +226,25 @@ pub enum ServerEvent<'a> {
         /// Octets relayed.
         octets: u64,
     },
+    /// A message for another engine; it comes back with [`ServerCommand::Undeliverable`] if there is none.
+    Forward {
+        /// Who is to hear it.
+        to: Recipient,
+        /// What [`ServerCommand::Forwarded`] takes.
+        payload: &'a [u8],
+    },
+    /// A stream for another engine of the process, by the shard in an index that came on it. This engine has
+    /// forgotten it and does not read it: the driver hands it over, with these octets in front of what it reads.
+    Misplaced {
+        /// The shard.
+        shard: u8,
+        /// The stream.
+        stream: StreamId,
+        /// The socket whose listener accepted it; the engines of a process name theirs alike.
+        socket: SocketId,
+        /// What arrived on it and was not acted on.
+        octets: &'a [u8],
+    },
     /// A datagram for another engine of the process, by the shard in its index.
     Misdirected {
         /// The shard.
@@ -186,6 +260,16 @@ pub enum ServerEvent<'a> {
     },
     /// The engine has ended.
     Stopped,
+}
+
+/// Whom a forwarded message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recipient {
+    /// The engine that the peer is registered with; the one where it registered last, if there are several.
+    Peer(PeerId),
+    /// The engine of this number.
+    Shard(u8),
 }
 
 /// Why a registration ended.

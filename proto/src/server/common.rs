@@ -2,13 +2,15 @@
 
 use alloc::collections::BTreeMap;
 
-use super::api::{ServerConfig, ServerEvent};
+use super::api::{Recipient, ServerConfig, ServerEvent};
+use super::forward::{Ask, AskId, Errand, Forwards};
 use super::link::Link;
 use super::sockets::Sockets;
 use super::streams::Streams;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::{SocketId, StreamId, Transport};
+use crate::key::PeerId;
 use crate::outbox::Outbox;
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -22,6 +24,10 @@ pub(super) enum Timer {
     Channel(u64),
     /// An answer that a peer wants later is to be sent.
     Echoes(Index),
+    /// A relay channel waits for another engine to take what it was sent.
+    Credit(u64),
+    /// Another engine did not answer.
+    Forward(AskId),
     /// A binding over UDP was not refreshed within its lifetime.
     Lifetime(Index),
     /// A `Register` was not answered by its `PathReply`.
@@ -47,6 +53,7 @@ pub(super) struct Common {
     /// Values that appear on the wire.
     pub(super) visible: Rng,
     pub(super) discards: BTreeMap<Discard, u64>,
+    pub(super) forwards: Forwards,
 }
 
 impl Common {
@@ -58,6 +65,20 @@ impl Common {
                 self.streams.write(stream, packet, &mut self.timers, &mut self.out);
             }
         }
+    }
+
+    /// Whether a peer that is not registered here may be registered with another engine.
+    pub(super) const fn has_others(&self) -> bool {
+        self.config.shards > 1
+    }
+
+    /// Asks the engine that `peer` is registered with; `false` when there is none, or too much is unanswered.
+    pub(super) fn ask(&mut self, now: Instant, peer: PeerId, ask: Ask, errand: Errand) -> bool {
+        if !self.has_others() {
+            return false;
+        }
+        let name = (self.visible.octets(), self.config.shard);
+        self.forwards.ask(now, name, Recipient::Peer(peer), ask, errand, (&mut self.timers, &mut self.out))
     }
 
     /// A listener accepted a stream; one too many is aborted.

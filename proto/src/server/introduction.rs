@@ -8,20 +8,24 @@
 
 use super::api::ServerEvent;
 use super::common::Common;
+use super::forward::{Acquaintance, Ask, Errand, Told};
 use super::link::Slot;
+use super::party::{Guest, Party};
 use super::rate::RateLimiter;
 use super::registration::{Introduction, Purpose, Registration};
 use super::registry::Registry;
 use super::relay::Relay;
-use crate::constants::{INTRODUCTIONS_PER_PAIR, INTRODUCTIONS_PER_PAIR_BURST, INTRODUCTIONS_PER_SECOND, VERSION};
+use crate::constants::{
+    INTRODUCTIONS_PER_PAIR, INTRODUCTIONS_PER_PAIR_BURST, INTRODUCTIONS_PER_SECOND, MAX_MESSAGE_2, VERSION,
+};
 use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::key::PeerId;
 use crate::time::Instant;
 use crate::wire::code::{Policy, Refusal, Transports};
 use crate::wire::control::{Answered, Candidates, Connect, Introduce, Introduced, Refuse, RelayOpen, RelayOpened};
-use crate::wire::message::{Reply, Request};
-use crate::wire::{ChannelId, List};
+use crate::wire::message::{Reply, Request, RequestId};
+use crate::wire::{ChannelId, Index, List, SessionId};
 
 /// How often peers are introduced.
 #[derive(Clone, Debug)]
@@ -41,6 +45,22 @@ struct Plan {
     relay: bool,
 }
 
+/// A request of a peer that waits for its answer.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) peer: PeerId,
+    pub(super) index: Index,
+    pub(super) slot: Slot,
+    pub(super) id: RequestId,
+}
+
+/// The parts of a server that an introduction moves.
+pub(super) struct Parts<'a> {
+    pub(super) registry: &'a mut Registry,
+    pub(super) relay: &'a mut Relay,
+    pub(super) common: &'a mut Common,
+}
+
 impl Introductions {
     pub(super) fn new() -> Self {
         Self {
@@ -49,37 +69,77 @@ impl Introductions {
         }
     }
 
-    /// Introduces `initiator` to the peer that it asks for.
+    /// Introduces a peer of this engine to the one that it asks for. `None`: another engine has been asked.
     pub(super) fn on_connect(
         &mut self,
         now: Instant,
-        initiator: PeerId,
+        asker: Asker,
         connect: &Connect,
-        registry: &mut Registry,
-        relay: &mut Relay,
-        common: &mut Common,
-    ) -> Reply {
-        self.introduce(now, initiator, connect, registry, relay, common)
-            .unwrap_or_else(|code| Reply::Refuse(Refuse { code }))
+        parts: &mut Parts<'_>,
+    ) -> Option<Reply> {
+        let refused = |code| Some(Reply::Refuse(Refuse { code }));
+        let Some(initiator) = parts.registry.by_peer(asker.peer) else {
+            return refused(Refusal::NOT_REGISTERED);
+        };
+        let (target, session) = (connect.target, connect.session);
+        if parts.registry.by_peer(target).is_none() && target != asker.peer && parts.common.has_others() {
+            let guest = Guest::from(initiator);
+            let may_relay = parts.common.config.relay && parts.relay.may_open(asker.peer, &parts.common.config.limits);
+            let ask = Ask::Introduce(guest, connect.clone(), may_relay);
+            let Asker { peer, index, slot, id } = asker;
+            let errand = Errand::Connect { initiator: peer, index, slot, id, target, session };
+            if parts.common.ask(now, target, ask, errand) {
+                return None;
+            }
+            return refused(Refusal::LIMITED);
+        }
+        let may_relay = parts.common.config.relay;
+        match self.introduce(now, asker.peer, None, connect, may_relay, parts) {
+            Ok((plan, channel)) => Some(introduced(plan, channel.map(|[own, _]| own))),
+            Err(code) => refused(code),
+        }
     }
 
+    /// Introduces a peer of another engine to a peer of this one.
+    pub(super) fn on_guest(
+        &mut self,
+        now: Instant,
+        initiator: &Guest,
+        connect: &Connect,
+        may_relay: bool,
+        parts: &mut Parts<'_>,
+    ) -> Told {
+        // [R-INTRO-020]
+        let may_relay = may_relay && parts.common.config.relay;
+        match self.introduce(now, initiator.peer, Some(initiator), connect, may_relay, parts) {
+            Ok((plan, channel)) => Told::Introduced(Acquaintance {
+                transport: plan.transport,
+                candidates: plan.candidates.0,
+                channel: channel.map(|_| (plan.slots.0.1, plan.slots.1.1)),
+                round_trips: plan.round_trips,
+            }),
+            Err(code) => Told::Refused(code),
+        }
+    }
+
+    /// Sends `Introduce` to the target, which is registered here; answers what the initiator is to hear, and the
+    /// two ids of the relay channel. The initiator is registered here unless it is a `guest`.
     fn introduce(
         &mut self,
         now: Instant,
         initiator: PeerId,
+        guest: Option<&Guest>,
         connect: &Connect,
-        registry: &mut Registry,
-        relay: &mut Relay,
-        common: &mut Common,
-    ) -> Result<Reply, Refusal> {
+        may_relay: bool,
+        parts: &mut Parts<'_>,
+    ) -> Result<(Plan, Option<[ChannelId; 2]>), Refusal> {
         let (target, session) = (connect.target, connect.session);
+        let Parts { registry, relay, common } = parts;
         if !connect.versions.contains(&VERSION) {
             return Err(Refusal::UNSUPPORTED_VERSION);
         }
-        let (Some(a), Some(b)) = (registry.by_peer(initiator), registry.by_peer(target)) else {
-            // [R-INTRO-005]
-            return Err(Refusal::NOT_REGISTERED);
-        };
+        // [R-INTRO-005]
+        let b = registry.by_peer(target).ok_or(Refusal::NOT_REGISTERED)?;
         // [R-INTRO-008] A policy that this server does not know is closed.
         let open = matches!(b.terms.policy, Policy::ASK | Policy::OPEN);
         // [R-INTRO-019]
@@ -87,18 +147,23 @@ impl Introductions {
             return Err(Refusal::REFUSED);
         }
         // [R-INTRO-005]
-        let plan = Plan::new(a, b, connect.transports).ok_or(Refusal::NOT_REGISTERED)?;
+        let plan = match (guest, registry.by_peer(initiator)) {
+            (Some(a), _) => Plan::new(a, b, connect.transports),
+            (None, Some(a)) => Plan::new(a, b, connect.transports),
+            (None, None) => None,
+        };
+        let mut plan = plan.ok_or(Refusal::NOT_REGISTERED)?;
         let asks_first = b.terms.policy != Policy::OPEN;
         // [R-INTRO-018]
         let allowed = self.by_pair.take(now, (initiator, target)) && self.to_target.take(now, target);
         if !allowed {
             return Err(Refusal::LIMITED);
         }
-        let channels = (plan.relay && common.config.relay)
+        let channels = (plan.relay && may_relay)
             .then(|| {
                 let asker = (initiator, plan.slots.0.1);
                 let other = (target, plan.slots.1.1);
-                relay.open(now, (session, plan.transport), asker, other, common)
+                relay.open(now, (session, plan.transport), asker, other, guest.is_none(), common)
             })
             .and_then(Result::ok);
         let introduce = Request::Introduce(Introduce {
@@ -107,7 +172,7 @@ impl Introductions {
             transport: Transports::of(plan.transport),
             // [R-INTRO-001]
             versions: connect.versions.clone(),
-            candidates: plan.candidates.1,
+            candidates: core::mem::take(&mut plan.candidates.1),
             channel: channels.map(|[_, theirs]: [ChannelId; 2]| theirs),
             own_round_trip: plan.round_trips.1,
             other_round_trip: plan.round_trips.0,
@@ -121,18 +186,52 @@ impl Introductions {
         if !sent {
             return Err(Refusal::LIMITED);
         }
+        if asks_first {
+            plan.candidates.0 = Candidates::default();
+        }
         common.out.event(ServerEvent::Introduced { initiator, responder: target, transport: plan.transport });
-        Ok(Reply::Introduced(Introduced {
-            transport: Transports::of(plan.transport),
-            candidates: if asks_first { Candidates::default() } else { plan.candidates.0 },
-            channel: channels.map(|[own, _]| own),
-            own_round_trip: plan.round_trips.0,
-            other_round_trip: plan.round_trips.1,
-        }))
+        Ok((plan, channels))
     }
 
     pub(super) fn remembered(&self) -> usize {
         self.to_target.len() + self.by_pair.len()
+    }
+}
+
+fn introduced(plan: Plan, channel: Option<ChannelId>) -> Reply {
+    Reply::Introduced(Introduced {
+        transport: Transports::of(plan.transport),
+        candidates: plan.candidates.0,
+        channel,
+        own_round_trip: plan.round_trips.0,
+        other_round_trip: plan.round_trips.1,
+    })
+}
+
+/// What the engine of the responder told, for the initiator.
+pub(super) fn on_told(
+    now: Instant,
+    (initiator, target, session): (PeerId, PeerId, SessionId),
+    told: Told,
+    relay: &mut Relay,
+    common: &mut Common,
+) -> Reply {
+    match told {
+        Told::Introduced(Acquaintance { transport, candidates, channel, round_trips }) => {
+            let channel = channel.and_then(|(own, theirs)| {
+                let ids = relay.open(now, (session, transport), (initiator, own), (target, theirs), true, common);
+                ids.ok().map(|[own, _]| own)
+            });
+            Reply::Introduced(Introduced {
+                transport: Transports::of(transport),
+                candidates,
+                channel,
+                own_round_trip: round_trips.0,
+                other_round_trip: round_trips.1,
+            })
+        }
+        Told::Refused(code) => Reply::Refuse(Refuse { code }),
+        Told::Done => Reply::Refuse(Refuse { code: Refusal::NOT_REGISTERED }),
     }
 }
 
@@ -142,10 +241,9 @@ pub(super) fn on_answer(
     responder: PeerId,
     introduction: &Introduction,
     reply: Reply,
-    registry: &mut Registry,
-    relay: &mut Relay,
-    common: &mut Common,
+    parts: &mut Parts<'_>,
 ) {
+    let Parts { registry, relay, common } = parts;
     let Introduction { initiator, session, transport } = *introduction;
     let answer = match reply {
         Reply::Answer(answer) => answer,
@@ -162,24 +260,42 @@ pub(super) fn on_answer(
         | Reply::RelayOpened(_) => return,
     };
     relay.on_accepted(session, initiator, responder, common);
-    let candidates = match (registry.by_peer(initiator), registry.by_peer(responder)) {
-        (Some(a), Some(b)) => candidates(b, a, transport),
-        _ => Candidates::default(),
+    match (registry.by_peer(initiator), registry.by_peer(responder)) {
+        (Some(a), Some(b)) => {
+            // [R-INTRO-001]
+            let candidates = candidates(b, a, transport);
+            let answered = Request::Answered(Answered { session, candidates, message_2: answer.message_2 });
+            registry.tell(now, initiator, introduction, answered, common);
+        }
+        (None, Some(b)) => {
+            // [R-INTRO-020]
+            let ask = Ask::Answered(initiator, Guest::from(b), session, transport, answer.message_2);
+            common.ask(now, initiator, ask, Errand::Tell);
+        }
+        (_, None) => {}
+    }
+}
+
+/// Tells an initiator what a responder of another engine answered.
+pub(super) fn on_guest_answer(
+    now: Instant,
+    (initiator, responder): (PeerId, &Guest),
+    (session, transport): (SessionId, Transport),
+    message_2: List<u8, MAX_MESSAGE_2>,
+    registry: &mut Registry,
+    common: &mut Common,
+) {
+    let Some(a) = registry.by_peer(initiator) else {
+        return;
     };
-    // [R-INTRO-001]
-    let answered = Request::Answered(Answered { session, candidates, message_2: answer.message_2 });
-    registry.tell(now, initiator, introduction, answered, common);
+    let answered = Answered { session, candidates: candidates(responder, a, transport), message_2 };
+    let introduction = Introduction { initiator, session, transport };
+    registry.tell(now, initiator, &introduction, Request::Answered(answered), common);
 }
 
 /// Opens a channel for a session that the server does not remember.
-pub(super) fn on_relay_open(
-    now: Instant,
-    asker: PeerId,
-    ask: &RelayOpen,
-    registry: &Registry,
-    relay: &mut Relay,
-    common: &mut Common,
-) -> Reply {
+pub(super) fn on_relay_open(now: Instant, asker: PeerId, ask: &RelayOpen, parts: &mut Parts<'_>) -> Reply {
+    let Parts { registry, relay, common } = parts;
     let refused = Reply::Refuse(Refuse { code: Refusal::RELAY_REFUSED });
     let Some(own) = registry.by_peer(asker) else {
         return refused;
@@ -193,11 +309,11 @@ pub(super) fn on_relay_open(
         return refused;
     }
     let family = |registration: Option<&Registration>| {
-        registration.and_then(|peer| slot_of(peer, transport)).map_or(crate::endpoint::Family::V4, |slot| slot.1)
+        registration.and_then(|peer| peer.slot_of(transport)).map_or(crate::endpoint::Family::V4, |slot| slot.1)
     };
     let own = (asker, family(Some(own)));
     let other = (ask.peer, family(registry.by_peer(ask.peer)));
-    match relay.open(now, (ask.session, transport), own, other, common) {
+    match relay.open(now, (ask.session, transport), own, other, true, common) {
         Ok([channel, _]) => Reply::RelayOpened(RelayOpened { channel }),
         Err(_) => refused,
     }
@@ -205,17 +321,13 @@ pub(super) fn on_relay_open(
 
 impl Plan {
     /// `None` when the peers have no transport in common that may be used.
-    fn new(a: &Registration, b: &Registration, allowed: Transports) -> Option<Self> {
+    fn new(a: &impl Party, b: &impl Party, allowed: Transports) -> Option<Self> {
         // [R-INTRO-004]
         let transport = allowed.and(a.transports()).and(b.transports()).preferred()?;
-        let common = a
-            .bindings()
-            .iter()
-            .map(|binding| binding.link.slot())
-            .find(|&slot| slot.0 == transport && b.binding(slot).is_some());
+        let common = a.places().map(|place| place.slot).find(|&slot| slot.0 == transport && b.place(slot).is_some());
         let slots = match common {
             Some(slot) => (slot, slot),
-            None => (slot_of(a, transport)?, slot_of(b, transport)?),
+            None => (a.slot_of(transport)?, b.slot_of(transport)?),
         };
         Some(Self {
             transport,
@@ -223,35 +335,30 @@ impl Plan {
             candidates: (candidates(b, a, transport), candidates(a, b, transport)),
             round_trips: (a.round_trip(), b.round_trip()),
             // [R-RELAY-002]
-            relay: a.terms.relay && b.terms.relay,
+            relay: a.relays() && b.relays(),
         })
     }
-}
-
-fn slot_of(registration: &Registration, transport: Transport) -> Option<Slot> {
-    registration.bindings().iter().map(|binding| binding.link.slot()).find(|slot| slot.0 == transport)
 }
 
 /// Where `of` may be reached, as far as `to` may know: the endpoints that were observed, and the private
 /// ones only if both are seen at one address. Nothing if either side wants no endpoint told.
-fn candidates(of: &Registration, to: &Registration, transport: Transport) -> Candidates {
+fn candidates(of: &impl Party, to: &impl Party, transport: Transport) -> Candidates {
     // [R-INTRO-006]
-    if !of.terms.disclose || !to.terms.disclose {
+    if !of.discloses() || !to.discloses() {
         return Candidates::default();
     }
     let shared = || {
-        of.bindings().iter().filter_map(|binding| {
-            let slot = binding.link.slot();
-            let other = to.binding(slot).filter(|_| slot.0 == transport)?;
-            Some((binding, binding.link.remote(), other.link.remote()))
+        of.places().filter_map(|place| {
+            let other = to.place(place.slot).filter(|_| place.slot.0 == transport)?;
+            Some((place, other.public))
         })
     };
-    let public = shared().map(|(_, public, _)| public);
+    let public = shared().map(|(place, _)| place.public);
     // [R-INTRO-006]
-    let private = shared().filter(|(_, public, other)| public.source_prefix() == other.source_prefix()).flat_map(
-        |(binding, public, _)| {
-            let told = binding.private.iter().copied();
-            told.filter(move |&private| may_be_told(private, public))
+    let private = shared().filter(|(place, other)| place.public.source_prefix() == other.source_prefix()).flat_map(
+        |(place, _)| {
+            let told = place.private.iter().copied();
+            told.filter(move |&private| may_be_told(private, place.public))
         },
     );
     List::from_first(public.chain(private))

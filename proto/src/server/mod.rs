@@ -8,7 +8,8 @@
 //! | `Register`: rates, cookies, handshake; who has not proved its source yet | `admission.rs`, `pending.rs` |
 //! | registered peers, their bindings and requests | `registry.rs`, `registration.rs`, `binding.rs` |
 //! | answers that a peer wants later | `echo.rs` |
-//! | introductions | `introduction.rs` |
+//! | introductions; what they have to know of a peer | `introduction.rs`, `party.rs` |
+//! | questions to and from other engines | `forward.rs`, `others.rs` |
 //! | relay channels | `relay.rs` |
 //! | `Reset` | `resets.rs` |
 //! | ports, streams, timers, dice | `common.rs`, `sockets.rs`, `streams.rs` |
@@ -27,13 +28,22 @@
 //! | remembered answers to a peer | `MAX_ANSWERS` | the oldest goes |
 //! | answers that a peer wants later | `MAX_ECHOES` | the new one is refused |
 //! | relay channels | `Limits::channels`, per peer | the new one is refused |
+//! | unanswered questions to other engines | `MAX_FORWARDS` | the new one is refused |
+//! | remembered answers to other engines | `MAX_FORWARDS` | the oldest goes |
+//! | octets on their way to or from another engine, per channel of streams | `FORWARD_WINDOW` | who sends waits |
 //! | streams | `Limits::streams`, per source | the new one is aborted |
 //! | each table of rates | `MAX_RATES` | the key goes whose allowance is whole the earliest |
 //!
+//! # Several engines
+//!
+//! An engine owns the peers that are registered with it. The others of its process have the same ports, and the
+//! kernel deals what arrives out among them without knowing who is registered where. What another engine has to see
+//! leaves as an event: a datagram as [`ServerEvent::Misdirected`], a stream as [`ServerEvent::Misplaced`], a question
+//! about a peer or a packet to it as [`ServerEvent::Forward`] (`forward.rs`).
+//!
 //! # What is not here
 //!
-//! Requests between engines: a peer that is not registered here is not registered.
-//! One `Server` is one process.
+//! Who carries forwards between machines; the process does between its own engines.
 
 mod admission;
 pub mod api;
@@ -41,9 +51,12 @@ mod binding;
 mod common;
 mod discovery;
 mod echo;
+mod forward;
 mod inspect;
 mod introduction;
 mod link;
+mod others;
+mod party;
 mod pending;
 mod rate;
 mod registration;
@@ -60,7 +73,7 @@ mod tests;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-pub use api::{Limits, ServerCommand, ServerConfig, ServerEvent, ServerStream, UnregisterReason};
+pub use api::{Limits, Recipient, ServerCommand, ServerConfig, ServerEvent, ServerStream, UnregisterReason};
 pub use snapshot::{BindingView, ChannelView, RegistrationView, ServerSnapshot};
 
 use crate::discard::Discard;
@@ -72,18 +85,19 @@ use crate::time::Instant;
 use crate::timers::Timers;
 use crate::wire::control::{Acknowledge, PathReply};
 use crate::wire::message::{Message, Reply, Request, RequestId};
-use crate::wire::{Index, Packet, Relayed, Sealed};
+use crate::wire::{Index, Packet, Relayed, Sealed, frame_header};
 use admission::Admission;
 use common::{Common, Timer};
 use discovery::Discovery;
-use introduction::Introductions;
+use forward::Forwards;
+use introduction::{Asker, Introductions, Parts};
 use link::Link;
 use registration::Outcome;
 use registry::Registry;
 use relay::{Passed, Relay};
 use resets::{Resets, Tokens};
 use sockets::Sockets;
-use streams::Streams;
+use streams::{Streams, Waiter};
 
 /// The server's engine.
 #[derive(Clone)]
@@ -115,6 +129,7 @@ impl Server {
             timers: Timers::new(),
             visible,
             discards: BTreeMap::new(),
+            forwards: Forwards::default(),
         };
         Self {
             discovery,
@@ -135,15 +150,12 @@ impl Server {
 }
 
 impl Engine for Server {
-    type Command<'a> = ServerCommand;
+    type Command<'a> = ServerCommand<'a>;
     type Reply = ();
     type Event<'a> = ServerEvent<'a>;
 
     fn handle_input(&mut self, now: Instant, input: Input<'_>) -> Result<(), Discard> {
-        while let Some(timer) = self.common.timers.pop(now) {
-            self.on_timer(now, timer);
-            self.settle(now);
-        }
+        self.catch_up(now);
         let result = self.on_input(now, input);
         // [R-WIRE-014] Counted, and nothing is sent.
         if let Err(discard) = result {
@@ -153,19 +165,38 @@ impl Engine for Server {
         result
     }
 
-    fn handle_command(&mut self, _now: Instant, command: ServerCommand) -> Result<(), CommandError> {
+    fn handle_command(&mut self, now: Instant, command: ServerCommand<'_>) -> Result<(), CommandError> {
+        if command != ServerCommand::Shutdown {
+            self.catch_up(now);
+        }
         match command {
+            ServerCommand::Forwarded { payload } => {
+                if let Err(discard) = self.on_forwarded(now, payload) {
+                    self.common.count(discard);
+                }
+            }
+            ServerCommand::Undeliverable { payload } => {
+                if let Err(discard) = self.on_undeliverable(now, payload) {
+                    self.common.count(discard);
+                }
+            }
+            ServerCommand::Replace { peer, transport, public } => {
+                // [R-REG-010]
+                self.registry.replace(now, peer, (transport, public), &mut self.common);
+            }
             ServerCommand::Shutdown => {
                 let common = &mut self.common;
                 common.streams.close_all(&mut common.out);
                 common.sockets.shut(&mut common.out);
                 common.timers = Timers::new();
+                common.forwards = Forwards::default();
                 common.out.event(ServerEvent::Stopped);
                 self.registry = Registry::default();
                 self.relay = Relay::default();
                 self.admission.pending = pending::PendingTable::default();
             }
         }
+        self.settle(now);
         Ok(())
     }
 
@@ -176,17 +207,35 @@ impl Engine for Server {
             Next::Event(ServerEvent::Misdirected { shard, socket, local, remote, .. }, payload) => {
                 Output::Event(ServerEvent::Misdirected { shard, socket, local, remote, payload })
             }
+            Next::Event(ServerEvent::Misplaced { shard, stream, socket, .. }, octets) => {
+                Output::Event(ServerEvent::Misplaced { shard, stream, socket, octets })
+            }
+            Next::Event(ServerEvent::Forward { to, .. }, payload) => {
+                Output::Event(ServerEvent::Forward { to, payload })
+            }
             Next::Event(event, _) => Output::Event(event),
         }
     }
 }
 
 impl Server {
+    fn catch_up(&mut self, now: Instant) {
+        while let Some(timer) = self.common.timers.pop(now) {
+            self.on_timer(now, timer);
+            self.settle(now);
+        }
+    }
+
     fn on_timer(&mut self, now: Instant, timer: Timer) {
         let common = &mut self.common;
         match timer {
             Timer::Echoes(index) => self.registry.on_echoes_due(now, index, common),
             Timer::Channel(number) => self.relay.on_timer(now, number, common),
+            Timer::Credit(number) => self.relay.on_credit_due(number, common),
+            Timer::Forward(id) => {
+                let given_up = common.forwards.on_timer(now, id, &mut common.timers, &mut common.out);
+                self.give_up(now, given_up);
+            }
             Timer::Lifetime(index) => self.registry.on_lifetime(now, index, common),
             Timer::Pending(index) => self.admission.on_timer(index, common),
             Timer::Probes(index) => self.registry.on_probes_due(now, index, common),
@@ -272,6 +321,13 @@ impl Server {
                 streams.hold_up(now, stream, slow, timers, out);
                 true
             }
+            Ok(Passed::Elsewhere(shard)) => {
+                out.read(stream, false);
+                let event = ServerEvent::Misplaced { shard, stream, socket, octets: &[] };
+                out.event_with(event, &[&frame_header(frame), frame, rest].concat());
+                streams.forget(stream, timers);
+                false
+            }
             Ok(Passed::NotYet(slow)) => {
                 streams.hold_up(now, stream, slow, timers, out);
                 streams.keep(stream, Some(frame), rest);
@@ -297,7 +353,7 @@ impl Server {
                 let shown = self.discovery.has_shown(now, link, port, &register.cookie);
                 self.admission.on_register(now, (link, shown), &register, &self.registry, common)?;
             }
-            Packet::Sealed(sealed) => self.on_sealed(now, link, &sealed, octets)?,
+            Packet::Sealed(sealed) => return self.on_sealed(now, link, &sealed, octets),
             Packet::Relayed(relayed) => return self.on_relayed(now, link, &relayed),
             Packet::Discovered(_)
             | Packet::Registered(_)
@@ -313,17 +369,25 @@ impl Server {
         self.relay.on_relayed(now, link, relayed, &self.registry, &mut self.common)
     }
 
-    fn on_sealed(&mut self, now: Instant, link: Link, sealed: &Sealed<'_>, octets: &[u8]) -> Result<(), Discard> {
+    fn on_sealed(&mut self, now: Instant, link: Link, sealed: &Sealed<'_>, octets: &[u8]) -> Result<Passed, Discard> {
         let [shard, ..] = sealed.index.0;
-        if shard != self.common.config.shard
-            && shard < self.common.config.shards
-            && let Link::Datagram { socket, local, remote } = link
-        {
-            // [R-REG-020]
-            let event = ServerEvent::Misdirected { shard, socket, local, remote, payload: &[] };
-            self.common.out.event_with(event, octets);
-            return Ok(());
+        let config = &self.common.config;
+        // [R-REG-030]
+        if shard == config.shard || shard >= config.shards {
+            return self.on_own(now, link, sealed, octets).map(|()| Passed::Yes);
         }
+        match link {
+            Link::Datagram { socket, local, remote } => {
+                let event = ServerEvent::Misdirected { shard, socket, local, remote, payload: &[] };
+                self.common.out.event_with(event, octets);
+                Ok(Passed::Yes)
+            }
+            Link::Stream { .. } => Ok(Passed::Elsewhere(shard)),
+        }
+    }
+
+    /// A sealed packet whose index this engine may have issued.
+    fn on_own(&mut self, now: Instant, link: Link, sealed: &Sealed<'_>, octets: &[u8]) -> Result<(), Discard> {
         if self.admission.pending.contains(sealed.index) {
             return self.on_sealed_pending(now, link, sealed, octets.len());
         }
@@ -444,19 +508,22 @@ impl Server {
         let Some(id) = registration.enter(link, id, common)? else {
             return Ok(());
         };
+        let mut parts = Parts { registry: &mut self.registry, relay: &mut self.relay, common };
         let reply = match request {
             Request::PathCheck(check) => Reply::PathReply(PathReply { nonce: check.nonce, observed: link.remote() }),
             Request::Connect(connect) => {
-                self.introductions.on_connect(now, peer, connect, &mut self.registry, &mut self.relay, common)
+                let asker = Asker { peer, index, slot: link.slot(), id };
+                match self.introductions.on_connect(now, asker, connect, &mut parts) {
+                    Some(reply) => reply,
+                    None => return Ok(()),
+                }
             }
-            Request::RelayOpen(ask) => {
-                introduction::on_relay_open(now, peer, ask, &self.registry, &mut self.relay, common)
-            }
+            Request::RelayOpen(ask) => introduction::on_relay_open(now, peer, ask, &mut parts),
             _ => Reply::Acknowledge(Acknowledge {}),
         };
-        self.registry.get(index)?.answer(link.slot(), id, reply, common);
+        self.registry.get(index)?.answer(link.slot(), id, reply, &mut self.common);
         if let Request::Unregister(_) = request {
-            self.registry.remove(now, index, UnregisterReason::Goodbye, common);
+            self.registry.remove(now, index, UnregisterReason::Goodbye, &mut self.common);
         }
         Ok(())
     }
@@ -473,15 +540,10 @@ impl Server {
         let responder = registration.peer;
         match registration.on_answer(now, link, id, reply, &mut self.common)? {
             Outcome::Nothing => {}
-            Outcome::Introduction(introduction, reply) => introduction::on_answer(
-                now,
-                responder,
-                &introduction,
-                reply,
-                &mut self.registry,
-                &mut self.relay,
-                &mut self.common,
-            ),
+            Outcome::Introduction(introduction, reply) => {
+                let (registry, relay, common) = (&mut self.registry, &mut self.relay, &mut self.common);
+                introduction::on_answer(now, responder, &introduction, reply, &mut Parts { registry, relay, common });
+            }
         }
         Ok(())
     }
@@ -493,12 +555,18 @@ impl Server {
                 self.registry.on_stream_lost(now, index, stream, &mut self.common);
             } else if let Some(index) = self.registry.next_freed() {
                 self.admission.give_back(index);
-            } else if let Some(stream) = self.common.streams.next_released() {
-                let backlog = self.common.streams.take_backlog(stream);
-                self.on_received(now, stream, &backlog);
-                self.common.streams.read_on(stream, &mut self.common.out);
             } else {
-                return;
+                match self.common.streams.next_released() {
+                    Some(Waiter::Stream(stream)) => {
+                        let backlog = self.common.streams.take_backlog(stream);
+                        self.on_received(now, stream, &backlog);
+                        self.common.streams.read_on(stream, &mut self.common.out);
+                    }
+                    Some(Waiter::Channel(number)) => {
+                        self.relay.deliver(now, number, &self.registry, &mut self.common);
+                    }
+                    None => return,
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::engine::{StreamId, Transport};
 use crate::key::PeerId;
 use crate::request::{Answers, Due, Requests, Seen};
 use crate::time::Instant;
-use crate::wire::code::{Policy, Transports};
+use crate::wire::code::Policy;
 use crate::wire::control::{Acknowledge, Echo, PathCheck, PathReply, Refresh, Refreshed, Replaced};
 use crate::wire::message::{Message, Reply, Request, RequestId};
 use crate::wire::{Index, List, SessionId};
@@ -35,8 +35,8 @@ pub(super) struct Registration {
     bindings: Vec<Binding>,
     probes: Vec<Probe>,
     echoes: Echoes,
-    /// When its keys are worn out.
-    worn: Instant,
+    /// When it took effect.
+    since: Instant,
 }
 
 /// What the peer allows, as its last `Refresh` said.
@@ -96,8 +96,7 @@ impl Registration {
             bindings: Vec::new(),
             probes: Vec::new(),
             echoes: Echoes::default(),
-            // [R-SEC-005] So many packets would take 12 million a second.
-            worn: now + KEY_LIFETIME,
+            since: now,
         };
         let binding = Binding { link: proved.link, lane: proved.lane, private: List::default(), expires: None };
         registration.bind(now, binding, common);
@@ -117,14 +116,8 @@ impl Registration {
         self.bindings.iter().any(|binding| binding.link == link)
     }
 
-    pub(super) fn transports(&self) -> Transports {
-        self.bindings
-            .iter()
-            .fold(Transports::default(), |all, binding| all.or(Transports::of(binding.link.transport())))
-    }
-
     /// The round trip to the peer in microseconds, 0 when it was not measured.
-    pub(super) fn round_trip(&self) -> u32 {
+    pub(super) fn smoothed_round_trip(&self) -> u32 {
         self.requests.round_trip().map_or(0, |round_trip| u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX))
     }
 
@@ -332,8 +325,9 @@ impl Registration {
 
     /// Drops the bindings that were not refreshed; `false` when none is left.
     pub(super) fn on_lifetime(&mut self, now: Instant, common: &mut Common) -> bool {
+        let worn = self.worn();
         // [R-REG-017]
-        self.bindings.retain(|binding| binding.expires.is_none_or(|at| at > now) && self.worn > now);
+        self.bindings.retain(|binding| binding.expires.is_none_or(|at| at > now) && worn > now);
         self.arm(common);
         !self.bindings.is_empty()
     }
@@ -367,6 +361,12 @@ impl Registration {
             common.streams.unbind(now, stream, self.index, &mut common.timers);
         }
         self.forget(|_| true)
+    }
+
+    /// When its keys are worn out.
+    fn worn(&self) -> Instant {
+        // [R-SEC-005] So many packets would take 12 million a second.
+        self.since + KEY_LIFETIME
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -478,6 +478,7 @@ impl Registration {
             peer: self.peer,
             transport: slot.0,
             public: binding.link.remote(),
+            since: self.since,
         });
         self.bindings.push(binding);
         self.bindings.sort_by_key(|binding| binding.link.slot());
@@ -508,7 +509,7 @@ impl Registration {
 
     /// Sets the timers to what is due next.
     fn arm(&self, common: &mut Common) {
-        let lifetime = self.bindings.iter().filter_map(|b| b.expires).chain([self.worn]).min();
+        let lifetime = self.bindings.iter().filter_map(|b| b.expires).chain([self.worn()]).min();
         let probes = self.probes.iter().map(Probe::due).min();
         for (timer, at) in [
             (Timer::Lifetime(self.index), lifetime),

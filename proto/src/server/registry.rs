@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 
 use super::api::{Limits, ServerEvent, UnregisterReason};
 use super::common::Common;
+use super::forward::{Ask, Errand};
 use super::link::{Link, Slot};
+use super::party::Party as _;
 use super::pending::Proved;
 use super::registration::{Introduction, Purpose, Registration};
 use crate::discard::Discard;
-use crate::endpoint::Address;
-use crate::engine::StreamId;
+use crate::endpoint::{Address, Endpoint};
+use crate::engine::{StreamId, Transport};
 use crate::key::PeerId;
 use crate::time::Instant;
 use crate::wire::code::Refusal;
@@ -92,6 +94,25 @@ impl Registry {
         self.table.insert(index, registration);
     }
 
+    /// Ends the registration of a peer that has registered with another engine, where it is seen at `public`.
+    pub(super) fn replace(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        (transport, public): (Transport, Endpoint),
+        common: &mut Common,
+    ) {
+        let Some(&index) = self.by_peer.get(&peer) else {
+            return;
+        };
+        if let Some(registration) = self.table.get_mut(&index)
+            && !registration.places().any(|place| (place.slot.0, place.public) == (transport, public))
+        {
+            registration.tell_replaced(common);
+        }
+        self.remove(now, index, UnregisterReason::Replaced, common);
+    }
+
     /// Ends a registration.
     pub(super) fn remove(&mut self, now: Instant, index: Index, reason: UnregisterReason, common: &mut Common) {
         let Some(mut registration) = self.table.remove(&index) else {
@@ -120,19 +141,23 @@ impl Registry {
         request: Request,
         common: &mut Common,
     ) {
-        let Some(registration) = self.by_peer_mut(peer) else {
-            return;
-        };
-        if let Some(slot) = slot_for(registration, introduction) {
+        if let Some(registration) = self.by_peer_mut(peer)
+            && let Some(slot) = slot_for(registration, introduction)
+        {
             registration.request(now, slot, request, Purpose::Tell, common);
         }
     }
 
     /// Tells an initiator that its session will not come about.
     pub(super) fn reject(&mut self, now: Instant, introduction: &Introduction, code: Refusal, common: &mut Common) {
+        let Introduction { initiator, session, transport } = *introduction;
+        if !self.by_peer.contains_key(&initiator) {
+            common.ask(now, initiator, Ask::Rejected(initiator, session, transport, code), Errand::Tell);
+            return;
+        }
         // [R-INTRO-015]
-        let rejected = Request::Rejected(Rejected { session: introduction.session, code });
-        self.tell(now, introduction.initiator, introduction, rejected, common);
+        let rejected = Request::Rejected(Rejected { session, code });
+        self.tell(now, initiator, introduction, rejected, common);
     }
 
     pub(super) fn on_requests_due(&mut self, now: Instant, index: Index, common: &mut Common) {

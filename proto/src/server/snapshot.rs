@@ -31,6 +31,10 @@ pub struct ServerSnapshot {
     pub deadline: Option<Instant>,
     /// How many keys the rate tables remember, all together.
     pub rates: usize,
+    /// Questions that other engines have not answered.
+    pub asked: usize,
+    /// Answers to other engines that are remembered.
+    pub told: usize,
     /// What was discarded, by reason.
     pub discards: BTreeMap<Discard, u64>,
 }
@@ -93,7 +97,7 @@ pub(super) fn of(server: &Server) -> ServerSnapshot {
         policy: registration.terms.policy,
         disclose: registration.terms.disclose,
         relay: registration.terms.relay,
-        round_trip: registration.round_trip(),
+        round_trip: registration.smoothed_round_trip(),
     });
     let channels = server.relay.iter().map(|channel| ChannelView {
         transport: channel.transport,
@@ -105,7 +109,10 @@ pub(super) fn of(server: &Server) -> ServerSnapshot {
         .streams
         .iter()
         .map(|(stream, bound)| ServerStream { peer: bound.and_then(|index| server.registry.name(index)), ..stream });
+    let (asked, told) = common.forwards.len();
     ServerSnapshot {
+        asked,
+        told,
         sockets: common.sockets.len(),
         registrations: registrations.collect(),
         pending: server.admission.pending.iter().collect(),

@@ -31,8 +31,8 @@ pub(super) struct Streams {
     per_source: BTreeMap<Address, usize>,
     /// Registrations that lost their stream and do not know it yet.
     lost: Vec<(Index, StreamId)>,
-    /// Streams that were held up by one that is gone or has room.
-    released: Vec<StreamId>,
+    /// Those that were held up by a stream or channel that is gone or has room.
+    released: Vec<Waiter>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,8 +44,16 @@ struct Stream {
     unwritten: usize,
     /// What arrived behind a frame that could not be relayed, that frame included.
     backlog: Vec<u8>,
-    held_up_by: BTreeSet<StreamId>,
-    holds_up: BTreeSet<StreamId>,
+    held_up_by: BTreeSet<Waiter>,
+    holds_up: BTreeSet<Waiter>,
+}
+
+/// What can wait, and be waited for, when octets are relayed over streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Waiter {
+    Stream(StreamId),
+    /// A relay channel whose other end is another engine's, by its number.
+    Channel(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +154,11 @@ impl Streams {
         &mut self,
         now: Instant,
         source: StreamId,
-        slow: StreamId,
+        slow: Waiter,
         timers: &mut Timers<Timer>,
         out: &mut Out,
     ) {
-        let (Some(from), true) = (self.table.get_mut(&source), slow != source) else {
+        let (Some(from), true) = (self.table.get_mut(&source), slow != Waiter::Stream(source)) else {
             return;
         };
         // [R-RELAY-009]
@@ -158,8 +166,15 @@ impl Streams {
             out.read(source, false);
         }
         from.held_up_by.insert(slow);
+        if let Waiter::Stream(slow) = slow {
+            self.wait_for(now, slow, Waiter::Stream(source), timers);
+        }
+    }
+
+    /// Remembers who is to be told when `slow` has taken enough.
+    pub(super) fn wait_for(&mut self, now: Instant, slow: StreamId, waiter: Waiter, timers: &mut Timers<Timer>) {
         if let Some(to) = self.table.get_mut(&slow) {
-            to.holds_up.insert(source);
+            to.holds_up.insert(waiter);
             // [R-RELAY-017]
             timers.set_earlier(Timer::Stall(slow), now + RELAY_STALL);
         }
@@ -204,8 +219,8 @@ impl Streams {
         Ok(())
     }
 
-    /// A stream whose backlog can be tried again.
-    pub(super) fn next_released(&mut self) -> Option<StreamId> {
+    /// One that can try again what it has waiting.
+    pub(super) fn next_released(&mut self) -> Option<Waiter> {
         self.released.pop()
     }
 
@@ -254,8 +269,11 @@ impl Streams {
         };
         timers.clear(Timer::Stream(stream));
         for slow in entry.held_up_by {
+            let Waiter::Stream(slow) = slow else {
+                continue;
+            };
             if let Some(other) = self.table.get_mut(&slow) {
-                other.holds_up.remove(&stream);
+                other.holds_up.remove(&Waiter::Stream(stream));
                 if other.holds_up.is_empty() {
                     timers.clear(Timer::Stall(slow));
                 }
@@ -311,13 +329,22 @@ impl Streams {
             return;
         };
         timers.clear(Timer::Stall(slow));
-        for source in core::mem::take(&mut entry.holds_up) {
-            if let Some(from) = self.table.get_mut(&source) {
-                from.held_up_by.remove(&slow);
-                if from.held_up_by.is_empty() {
-                    self.released.push(source);
-                }
-            }
+        for waiter in core::mem::take(&mut entry.holds_up) {
+            self.let_go(Waiter::Stream(slow), waiter);
+        }
+    }
+
+    /// `waiter` need not wait for `slow` any more.
+    pub(super) fn let_go(&mut self, slow: Waiter, waiter: Waiter) {
+        let Waiter::Stream(source) = waiter else {
+            self.released.push(waiter);
+            return;
+        };
+        if let Some(from) = self.table.get_mut(&source)
+            && from.held_up_by.remove(&slow)
+            && from.held_up_by.is_empty()
+        {
+            self.released.push(waiter);
         }
     }
 }

@@ -71,10 +71,12 @@ impl From<PeerEvent<'_>> for PeerSaid {
 /// An event of a server without the one that carries octets.
 pub(crate) const fn server_event(event: ServerEvent<'_>) -> Option<ServerEvent<'static>> {
     Some(match event {
-        ServerEvent::Misdirected { .. } => return None,
+        ServerEvent::Forward { .. } | ServerEvent::Misdirected { .. } | ServerEvent::Misplaced { .. } => return None,
         ServerEvent::Listening { transport, socket, local } => ServerEvent::Listening { transport, socket, local },
         ServerEvent::ListenFailed { transport, port, error } => ServerEvent::ListenFailed { transport, port, error },
-        ServerEvent::Registered { peer, transport, public } => ServerEvent::Registered { peer, transport, public },
+        ServerEvent::Registered { peer, transport, public, since } => {
+            ServerEvent::Registered { peer, transport, public, since }
+        }
         ServerEvent::Unregistered { peer, reason } => ServerEvent::Unregistered { peer, reason },
         ServerEvent::Introduced { initiator, responder, transport } => {
             ServerEvent::Introduced { initiator, responder, transport }

@@ -247,6 +247,86 @@ fn equal_inputs_give_equal_octets() {
     assert_eq!(first, outputs());
 }
 
+/// What engines sent each other in sessions that went well, over both transports.
+fn valid_forwards() -> (super::shards::Cluster, Vec<Vec<u8>>) {
+    let mut cluster = super::shards::Cluster::new();
+    let mut seen = vec![];
+    let [first, second] = &mut cluster.worlds;
+    let clients = [
+        (Client::registered(first, 1, "198.51.100.1:1"), Client::registered(second, 2, "198.51.100.2:1")),
+        (Client::registered_tcp(first, 3, 1, "198.51.100.3:1"), Client::registered_tcp(second, 4, 1, "198.51.100.4:1")),
+    ];
+    for (mut a, mut b) in clients {
+        a.connect(&mut cluster.worlds[0], b.id, [a.secret[0]; 8]);
+        cluster.carry_and(&mut seen);
+        let own = match only(a.hear(&mut cluster.worlds[0])) {
+            Heard::Answer(_, Reply::Introduced(introduced)) => introduced.channel.unwrap(),
+            other => panic!("{other:?}"),
+        };
+        for heard in b.hear(&mut cluster.worlds[1]) {
+            let Heard::Request(id, _) = heard else { continue };
+            let message_2 = List::from_first([8; 48]);
+            b.answer(&mut cluster.worlds[1], id, Reply::Answer(Answer { message_2 })).unwrap();
+        }
+        for _ in 0..20 {
+            let packet = Packet::Relayed(Relayed { channel: own, packet: &[1; 1_000] }).encode();
+            a.send(&mut cluster.worlds[0], &packet).unwrap();
+            cluster.carry_and(&mut seen);
+        }
+        a.connect(&mut cluster.worlds[0], public_key(&Dalek, &[99; 32]), [9; 8]);
+        cluster.carry_and(&mut seen);
+    }
+    (cluster, seen)
+}
+
+/// Gives both engines a thousand mutated forwards: how many could be read, how many were accepted, and everything
+/// that was sent.
+fn storm(seed: u8) -> (u64, u64, Vec<Sent>) {
+    let (mut cluster, seen) = valid_forwards();
+    let mut dice = Rng::pair([seed; 32]).0;
+    let mut sent = vec![];
+    let discards = |cluster: &super::shards::Cluster| -> u64 {
+        cluster.worlds.iter().flat_map(|world| world.server.snapshot().discards.into_values()).sum()
+    };
+    let malformed = |cluster: &super::shards::Cluster| -> u64 {
+        cluster.worlds.iter().map(|world| world.discarded(Discard::BodyMalformed)).sum()
+    };
+    let before = (malformed(&cluster), discards(&cluster));
+    for _ in 0..1_000 {
+        let mut payload = seen[dice.below(seen.len() as u64) as usize].clone();
+        match dice.below(12) {
+            0 => {
+                let place = dice.below(payload.len() as u64) as usize;
+                payload[place] ^= 1 << dice.below(8);
+            }
+            1 => payload.truncate(dice.below(payload.len() as u64) as usize),
+            // Another question with the same content.
+            2 | 3 => payload[1 + dice.below(8) as usize] ^= dice.below(256) as u8,
+            _ => {}
+        }
+        let world = &mut cluster.worlds[dice.below(2) as usize];
+        world.now = world.now + Duration::from_micros(dice.below(200_000));
+        let payload = &payload[..];
+        world.command(match dice.below(6) {
+            0 => ServerCommand::Undeliverable { payload },
+            _ => ServerCommand::Forwarded { payload },
+        });
+        assert!(world.deadline.is_none_or(|next| next > world.now));
+        sent.append(&mut world.sent);
+        world.forwards.clear();
+    }
+    (1_000 + before.0 - malformed(&cluster), 1_000 + before.1 - discards(&cluster), sent)
+}
+
+#[test]
+fn whatever_a_carrier_brings_leaves_an_engine_sound_and_equal() {
+    let (readable, accepted, sent) = storm(1);
+    // Most of a stream's packets and of the answers came before.
+    assert!(readable > 800 && accepted > 200, "{readable} readable, {accepted} accepted");
+    assert!(sent.len() > 50, "{}", sent.len());
+    assert_eq!(storm(1), (readable, accepted, sent));
+}
+
 #[test]
 fn stray_inputs_are_discarded() {
     let mut world = World::new();

@@ -7,6 +7,8 @@ mod floods;
 mod introduction;
 mod registration;
 mod relay;
+mod shards;
+mod shards_relay;
 
 use alloc::format;
 use alloc::string::String;
@@ -14,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Limits, Server, ServerCommand, ServerConfig, ServerEvent};
+use super::{Limits, Recipient, Server, ServerCommand, ServerConfig, ServerEvent};
 use crate::association::{Association, Lane};
 use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
@@ -52,6 +54,9 @@ struct World {
     sent: Vec<Sent>,
     /// The local address of each datagram that was sent.
     locals: Vec<Option<Address>>,
+    /// What is for other engines.
+    forwards: Vec<(Recipient, Vec<u8>)>,
+    misplaced: Vec<(u8, StreamId, SocketId, Vec<u8>)>,
     events: Vec<ServerEvent<'static>>,
     deadline: Option<Instant>,
 }
@@ -94,11 +99,14 @@ impl World {
 
     fn configured(config: ServerConfig) -> Self {
         let now = Instant::from_micros(1_000_000_000);
+        let seed = [config.shard + 1; 32];
         let mut world = Self {
-            server: Server::new(config, [1; 32], now),
+            server: Server::new(config, seed, now),
             now,
             sent: vec![],
             locals: vec![],
+            forwards: vec![],
+            misplaced: vec![],
             events: vec![],
             deadline: None,
         };
@@ -113,6 +121,11 @@ impl World {
         assert_eq!(world.events.len(), 8);
         world.events.clear();
         world
+    }
+
+    fn command(&mut self, command: ServerCommand<'_>) {
+        self.server.handle_command(self.now, command).unwrap();
+        self.drain();
     }
 
     fn input(&mut self, input: Input<'_>) -> Result<(), Discard> {
@@ -139,6 +152,10 @@ impl World {
                 Output::Close { stream, abort } => self.sent.push(Sent::Close(stream, abort)),
                 Output::Event(ServerEvent::Misdirected { shard, socket, local, remote, .. }) => {
                     self.events.push(ServerEvent::Misdirected { shard, socket, local, remote, payload: &[] });
+                }
+                Output::Event(ServerEvent::Forward { to, payload }) => self.forwards.push((to, payload.into())),
+                Output::Event(ServerEvent::Misplaced { shard, stream, socket, octets }) => {
+                    self.misplaced.push((shard, stream, socket, octets.into()));
                 }
                 Output::Event(event) => self.events.push(forget_payload(event)),
                 Output::Wait(at) => {
@@ -224,8 +241,13 @@ impl World {
     fn state(&self) -> String {
         let server = &self.server;
         format!(
-            "{:?} {:?} {:?} {:?} {:?}",
-            server.admission.pending, server.registry, server.relay, server.common.streams, server.common.timers
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            server.admission.pending,
+            server.registry,
+            server.relay,
+            server.common.streams,
+            server.common.timers,
+            server.common.forwards
         )
     }
 }
@@ -233,7 +255,9 @@ impl World {
 /// Events other than `Misdirected` borrow nothing.
 fn forget_payload(event: ServerEvent<'_>) -> ServerEvent<'static> {
     match event {
-        ServerEvent::Registered { peer, transport, public } => ServerEvent::Registered { peer, transport, public },
+        ServerEvent::Registered { peer, transport, public, since } => {
+            ServerEvent::Registered { peer, transport, public, since }
+        }
         ServerEvent::Unregistered { peer, reason } => ServerEvent::Unregistered { peer, reason },
         ServerEvent::Introduced { initiator, responder, transport } => {
             ServerEvent::Introduced { initiator, responder, transport }
@@ -242,7 +266,10 @@ fn forget_payload(event: ServerEvent<'_>) -> ServerEvent<'static> {
         ServerEvent::RelayClosed { a, b, octets } => ServerEvent::RelayClosed { a, b, octets },
         ServerEvent::Listening { transport, socket, local } => ServerEvent::Listening { transport, socket, local },
         ServerEvent::ListenFailed { transport, port, error } => ServerEvent::ListenFailed { transport, port, error },
-        ServerEvent::Misdirected { .. } | ServerEvent::Stopped => ServerEvent::Stopped,
+        ServerEvent::Forward { .. }
+        | ServerEvent::Misdirected { .. }
+        | ServerEvent::Misplaced { .. }
+        | ServerEvent::Stopped => ServerEvent::Stopped,
     }
 }
 

@@ -320,7 +320,7 @@ fn a_reset_carries_the_token_that_was_told_and_keeps_its_rate_and_its_shape() {
     assert!(restarted.sent.is_empty());
 }
 
-// [R-REG-020]
+// [R-REG-020] [R-REG-030]
 #[test]
 fn a_datagram_of_another_shard_is_handed_on_and_one_of_no_shard_is_reset() {
     let mut world = World::configured(ServerConfig { shards: 8, ..config(Limits::default()) });
