@@ -66,6 +66,7 @@ pub mod packet;
 mod pick;
 pub mod plain;
 mod rng;
+pub mod scenario;
 pub mod topology;
 pub mod trace;
 mod world;

@@ -4,10 +4,12 @@ mod discarded;
 mod ladder;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use pinhole_proto::{Address, Discard, Duration, Endpoint, Instant};
+use serde::{Serialize, Serializer};
 
 use crate::kernel::HostReceipt;
 use crate::nat::{Decision, Receipt};
@@ -28,7 +30,8 @@ pub struct Trace {
 }
 
 /// One thing that happened to one packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Record {
     /// When.
     pub at: Instant,
@@ -49,12 +52,13 @@ pub struct Record {
 }
 
 /// What happened to a packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum What {
     /// It was put on the line and takes so long.
-    Sent(Duration),
+    Sent(#[serde(serialize_with = "micros")] Duration),
     /// A second copy of it was made on the line and takes so long.
-    Copied(Duration),
+    Copied(#[serde(serialize_with = "micros")] Duration),
     /// The line lost it.
     Lost,
     /// The line of one of the two is cut.
@@ -261,7 +265,13 @@ impl Trace {
     /// line and for each that went no further.
     #[must_use]
     pub fn ladder(&self) -> String {
-        ladder::draw(&self.records, &self.names)
+        ladder::draw(&self.records, &self.names, &BTreeMap::new())
+    }
+
+    /// The ladder with words beside the packets of these names.
+    #[must_use]
+    pub fn ladder_with(&self, words: &BTreeMap<JourneyId, String>) -> String {
+        ladder::draw(&self.records, &self.names, words)
     }
 
     pub(crate) const fn names_mut(&mut self) -> &mut Names {
@@ -349,6 +359,11 @@ impl Names {
     pub(crate) fn realm(&self, realm: RealmId) -> &str {
         self.realms.get(realm.0 as usize).map_or("?", String::as_str)
     }
+}
+
+/// Spans as moments: microseconds.
+fn micros<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
 }
 
 const FNV_PRIME: u64 = 0x0100_0000_01b3;

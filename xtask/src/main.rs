@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod lab;
 mod needs;
 mod requirements;
+mod sim;
 mod stage;
 mod tiers;
 mod vectors;
@@ -36,6 +37,7 @@ enum Command {
     Lab(lab::Passed),
     /// Measurements beside their bars.
     Bench(lab::BenchArguments),
+    Sim(sim::Arguments),
     Requirements(requirements::Arguments),
     Vectors(vectors::Arguments),
 }
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Soak => tiers::soak(),
         Command::Lab(passed) => lab::cells(&passed),
         Command::Bench(arguments) => lab::bench(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Requirements(arguments) => requirements::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Vectors(arguments) => vectors::run(&arguments).map(|()| ExitCode::SUCCESS),
     }

@@ -1,15 +1,15 @@
 //! The ladder: machines as columns, time downwards.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Names, Record, What};
 use crate::nat::{Decision, Receipt};
-use crate::world::Place;
+use crate::world::{JourneyId, Place};
 
-pub(super) fn draw(records: &[Record], names: &Names) -> String {
+pub(super) fn draw(records: &[Record], names: &Names, words: &BTreeMap<JourneyId, String>) -> String {
     let places: BTreeSet<Place> = records.iter().flat_map(|record| [Some(record.from), record.to]).flatten().collect();
     let columns = order(places, records);
     let width = columns.iter().map(|place| names.place(*place).len() + 3).max().unwrap_or(0).max(11);
@@ -25,7 +25,9 @@ pub(super) fn draw(records: &[Record], names: &Names) -> String {
         let micros = record.at.as_micros();
         let line = lifelines(record, &columns, width);
         let realm = names.realm(record.realm);
-        out += &format!("{:>6}.{:03}  {line}  [{realm}] {}{note}\n", micros / 1000, micros % 1000, record.packet,);
+        let word = words.get(&record.journey).map(|word| format!("  ({word})")).unwrap_or_default();
+        out +=
+            &format!("{:>6}.{:03}  {line}  [{realm}] {}{note}{word}\n", micros / 1000, micros % 1000, record.packet,);
     }
     out
 }

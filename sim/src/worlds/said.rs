@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use pinhole_proto::Transport;
 use pinhole_proto::peer::{PathInfo, PeerEvent};
 use pinhole_proto::server::ServerEvent;
+use pinhole_proto::{Endpoint, Transport};
 
 /// An event of a [`Peer`](pinhole_proto::peer::Peer) that owns its octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,16 @@ impl PeerSaid {
     pub const fn selected(&self) -> Option<PathInfo> {
         match self.event {
             PeerEvent::Selected { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// What the other side sees of a path's end here, if the event says so.
+    pub(crate) fn mapped(&self, local: Endpoint, remote: Endpoint) -> Option<Endpoint> {
+        match self.event {
+            PeerEvent::Path { path, .. } | PeerEvent::Selected { path, .. } => {
+                path.mapped.filter(|_| (path.local, path.remote) == (local, remote))
+            }
             _ => None,
         }
     }

@@ -12,5 +12,6 @@ mod pairs;
 mod profile;
 mod receipts;
 mod roaming;
+mod scenarios;
 mod tcp;
 mod toy;
