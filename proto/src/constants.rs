@@ -132,6 +132,14 @@ pub const KEEPALIVE: Duration = Duration::from_secs(15);
 pub const MAX_UNANSWERED: u8 = 3;
 /// How long an unanswered keepalive is waited for (`spec/keepalive.md`).
 pub const KEEPALIVE_RETRY: Duration = Duration::from_secs(3);
+/// So many packets of data without an answer make a path busy (`spec/keepalive.md`, "In use").
+pub const BUSY_PACKETS: u16 = 4;
+/// How long data leaves on a busy path without an answer before it is checked (`spec/keepalive.md`).
+pub const BUSY_PATIENCE: Duration = Duration::from_millis(500);
+/// How long an answer is waited for on a busy path, at least (`spec/keepalive.md`).
+pub const BUSY_RETRY: Duration = Duration::from_millis(250);
+/// The most unanswered checks of a busy path (`spec/keepalive.md`).
+pub const MAX_UNANSWERED_BUSY: u8 = 6;
 /// The silences that a peer tries on spare mappings, in seconds (`spec/keepalive.md`, "How long a NAT waits").
 pub const KEEPALIVE_STEPS: [u8; 5] = [9, 18, 28, 57, 118];
 /// The longest interval of keepalives (`spec/keepalive.md`).

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use super::api::{PeerConfig, PeerEvent, SessionHandle};
 use super::budget::Budget;
 use super::path::PathId;
-use crate::constants::MAX_UNPROVED_STREAMS;
+use crate::constants::{MAX_UNPROVED_STREAMS, RELAY_FULL};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Family};
-use crate::engine::{Interface, MAX_UNWRITTEN, SocketId, StreamId, Transport};
+use crate::engine::{Interface, SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::outbox::Outbox;
 use crate::rng::Rng;
@@ -244,9 +244,11 @@ impl Core {
         self.streams.get(&stream).is_some_and(|entry| entry.local.is_some())
     }
 
-    /// How many octets may be written to a stream.
+    /// How many octets of data may be written to a stream. The rest of
+    /// [`MAX_UNWRITTEN`](crate::engine::MAX_UNWRITTEN) is for control messages: a stream that takes nothing is
+    /// given up before they fill it.
     pub(super) fn room(&self, stream: StreamId) -> usize {
-        self.streams.get(&stream).map_or(0, |entry| MAX_UNWRITTEN.saturating_sub(entry.unwritten))
+        self.streams.get(&stream).map_or(0, |entry| RELAY_FULL.saturating_sub(entry.unwritten))
     }
 
     pub(super) fn written(&mut self, stream: StreamId, octets: u32) {

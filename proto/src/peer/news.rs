@@ -16,6 +16,11 @@ impl Peer {
                         session.on_online(&mut self.core, &mut self.leg);
                     }
                 }
+                News::Changed(family) => {
+                    for session in self.sessions.values_mut() {
+                        session.on_mapping_changed(&mut self.core, &mut self.leg, family);
+                    }
+                }
                 News::Offline(slot) => {
                     for session in self.sessions.values_mut() {
                         session.on_offline(&mut self.core, slot);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::api::{PathKind, PathState};
 use crate::association::Lane;
-use crate::constants::{HEARD_FACTOR, MAX_HEARD_OCTETS};
+use crate::constants::{BUSY_PACKETS, HEARD_FACTOR, MAX_HEARD_OCTETS};
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{SocketId, StreamId};
 use crate::time::Instant;
@@ -52,6 +52,8 @@ pub(super) struct Path {
     pub(super) heard_at: Instant,
     /// When data was first sent on it after the last authentic packet.
     pub(super) data_since: Option<Instant>,
+    /// Packets of data sent on it since then.
+    pub(super) unheard: u16,
     /// Checks since the last authentic packet.
     pub(super) unanswered: u8,
     /// Keepalives in a row whose first check was not answered, and the nonce of the last one's.
@@ -89,6 +91,7 @@ impl Path {
             last_sent: now,
             heard_at: now,
             data_since: None,
+            unheard: 0,
             unanswered: 0,
             missed: 0,
             kept: None,
@@ -134,6 +137,7 @@ impl Path {
         self.last_received = now;
         self.unanswered = 0;
         self.data_since = None;
+        self.unheard = 0;
         let first = self.state == PathState::Untried;
         if first {
             self.state = PathState::Heard;
@@ -141,6 +145,11 @@ impl Path {
             self.check_at = now;
         }
         first
+    }
+
+    /// Whether so much data left on it without a word from the other side that it is watched closely.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.unheard >= BUSY_PACKETS
     }
 
     /// A keepalive begins with the nonce remembered last. How many before it were not answered, in a row:

@@ -11,6 +11,7 @@ mod nat;
 mod pairs;
 mod profile;
 mod receipts;
+mod repunch;
 mod roaming;
 mod scenarios;
 mod tcp;

@@ -225,7 +225,8 @@ impl Leg {
         self.bindings.iter().enumerate().find_map(|(slot, binding)| Some((slot, binding.idle.at(socket)?)))
     }
 
-    fn udp(&self, family: Family) -> Option<Slot> {
+    /// The binding over UDP of a family.
+    pub(super) fn udp(&self, family: Family) -> Option<Slot> {
         self.bindings.iter().position(|binding| binding.transport == Transport::Udp && binding.family == family)
     }
 }

@@ -148,6 +148,9 @@ impl Leg {
             self.bindings[slot].behaviour = Behaviour::Idle;
             self.ask_behaviour(core, slot);
         }
+        if changed && !first && self.bindings[slot].transport == Transport::Udp {
+            news.push(News::Changed(self.bindings[slot].family));
+        }
         if first {
             self.start_trials(core, slot);
             news.push(News::Online);

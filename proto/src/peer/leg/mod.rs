@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use crate::association::Association;
 use crate::constants::{MAX_REGISTER_RETRY, REGISTER_RETRY, SERVER_UNREACHABLE, VERSION};
 use crate::discard::Discard;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Family};
 use crate::engine::{SocketId, StreamId, Transport};
 use crate::key::ServerKey;
 use crate::peer::api::{OfflineReason, PeerEvent, ServerRefusal, SessionHandle};
@@ -72,6 +72,8 @@ struct Tag {
 pub(super) enum News {
     /// A binding came online.
     Online,
+    /// The server sees a binding over UDP elsewhere.
+    Changed(Family),
     /// A binding was lost.
     Offline(Slot),
     /// The answer to a session's `Connect`.
@@ -306,6 +308,14 @@ impl Leg {
         }
         // [R-REG-015]
         self.restart(core, OfflineReason::Moved, Duration::ZERO)
+    }
+
+    /// A path of this family does not answer: see whether the server still sees this side where it did.
+    pub(super) fn look_after(&mut self, core: &mut Core, family: Family) {
+        let slot = self.udp(family).filter(|slot| self.bindings[*slot].is_online());
+        if let Some(slot) = slot {
+            self.refresh(core, slot, false);
+        }
     }
 
     // --- requests of sessions ---

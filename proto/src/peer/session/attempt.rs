@@ -286,6 +286,11 @@ impl Session {
             return true;
         }
         if self.channel.is_none() && !self.paths.iter().any(|path| path.state() == PathState::Heard) {
+            // There was a way for the proposal, and there may be one again when the server is back.
+            if number > 1 && core.config.relay != RelayPolicy::Never {
+                self.on_nothing_left(core);
+                return false;
+            }
             self.end(core, CloseReason::NoPath(verdict));
             return true;
         }

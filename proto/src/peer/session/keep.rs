@@ -4,7 +4,10 @@
 use alloc::vec::Vec;
 
 use super::{PathState, PeerEvent, Selection, Session, Stage, UNSPECIFIED};
-use crate::constants::{CONSENT, KEEPALIVE_LEAD, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED, SEAL_OVERHEAD};
+use crate::constants::{
+    BUSY_PATIENCE, BUSY_RETRY, CONSENT, KEEPALIVE_LEAD, KEEPALIVE_RETRY, MAX_PEER_PACKET, MAX_UNANSWERED,
+    MAX_UNANSWERED_BUSY, SEAL_OVERHEAD,
+};
 use crate::endpoint::Family;
 use crate::engine::{NetError, Transport};
 use crate::peer::core::{Core, Timer};
@@ -85,16 +88,23 @@ impl Session {
         let path = &self.paths[at];
         // [R-KEEP-001] [R-KEEP-002] [R-KEEP-004]
         let used = path.last_received.min(path.last_sent) + interval;
-        let used = path.data_since.map_or(used, |since| used.min(since + self.patience(core)));
+        let used = path.data_since.map_or(used, |since| used.min(since + self.patience(core, at)));
         if path.unanswered == 0 && used > now {
             return core.timers.set(Timer::Keepalive(self.handle), used);
         }
-        // [R-KEEP-003]
-        if path.unanswered >= MAX_UNANSWERED {
+        // [R-KEEP-003] [R-KEEP-014]
+        let most = if path.is_busy() { MAX_UNANSWERED_BUSY } else { MAX_UNANSWERED };
+        if path.unanswered >= most {
             self.lost_at = Some(interval);
             return self.lose(core, leg, at);
         }
         let begins = path.unanswered == 0 && path.data_since.is_none();
+        if path.unanswered == 1
+            && let Link::Udp { remote, .. } = path.link
+        {
+            // [R-KEEP-015]
+            leg.look_after(core, remote.family());
+        }
         self.ask_alive(core, at);
         let path = &mut self.paths[at];
         // An answer may have been lost; three in a row mean that checks are dropped, and that only those of
@@ -110,17 +120,26 @@ impl Session {
     /// Data leaves on the selected path. Where nothing was heard for a while, whoever is at its other end is
     /// asked at once.
     pub(super) fn on_data_sent(&mut self, core: &mut Core, at: usize) {
-        let patience = self.patience(core);
         let path = &mut self.paths[at];
         let kept = self.selected == Selection::Path(path.id) && matches!(path.link, Link::Udp { .. });
-        if path.data_since.is_some() || !kept {
+        if !kept || path.is_busy() {
             return;
         }
-        path.data_since = Some(core.now);
-        if path.unanswered == 0 && core.now - path.last_received >= patience {
+        path.unheard += 1;
+        let first = path.data_since.is_none();
+        let since = *path.data_since.get_or_insert(core.now);
+        if !first && !path.is_busy() {
+            return;
+        }
+        let (asked, silent) = (path.unanswered > 0, core.now - path.last_received);
+        let patience = self.patience(core, at);
+        let waited = if first { silent } else { core.now - since };
+        if asked {
+            core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + self.retry(at));
+        } else if waited >= patience {
             self.ask_alive(core, at);
         } else {
-            core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + patience);
+            core.timers.set_earlier(Timer::Keepalive(self.handle), since + patience);
         }
     }
 
@@ -128,7 +147,17 @@ impl Session {
         self.paths[at].unanswered += 1;
         let check = self.check(core, at, false);
         self.send_on(core, at, &[check]);
-        core.timers.set(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
+        core.timers.set(Timer::Keepalive(self.handle), core.now + self.retry(at));
+    }
+
+    /// How long an answer to a check of the selected path is waited for.
+    fn retry(&self, at: usize) -> Duration {
+        if self.paths[at].is_busy() {
+            // [R-KEEP-014]
+            self.requests.round_trip().map_or(BUSY_RETRY, |round_trip| BUSY_RETRY.max(round_trip * 2))
+        } else {
+            KEEPALIVE_RETRY
+        }
     }
 
     /// How long a path may be silent before it is checked.
@@ -142,8 +171,11 @@ impl Session {
     }
 
     /// How long data may leave without an answer before the path is checked: a path that is dead is given up
-    /// before consent to send on it is over.
-    fn patience(&self, core: &Core) -> Duration {
+    /// before consent to send on it is over, and soon where there is much data.
+    fn patience(&self, core: &Core, at: usize) -> Duration {
+        if self.paths[at].is_busy() {
+            return BUSY_PATIENCE;
+        }
         // [R-KEEP-004]
         core.config.keepalive.min(CONSENT - KEEPALIVE_RETRY * u32::from(MAX_UNANSWERED))
     }
@@ -193,6 +225,27 @@ impl Session {
         core.timers.set_earlier(Timer::Keepalive(self.handle), core.now + KEEPALIVE_RETRY);
     }
 
+    /// The server sees this side elsewhere, though the local addresses are the same: a NAT on the way forgot
+    /// its mapping, and perhaps that of the path.
+    pub(in crate::peer) fn on_mapping_changed(&mut self, core: &mut Core, leg: &mut Leg, family: Family) {
+        if self.stage != Stage::Established || self.transport != Some(Transport::Udp) {
+            return;
+        }
+        let selected = if let Selection::Path(id) = self.selected { self.position(Some(id)) } else { None };
+        if let Some(at) = selected {
+            let path = &self.paths[at];
+            if path.remote().is_none_or(|remote| remote.family() != family) {
+                return;
+            }
+            if path.unanswered == 0 {
+                return self.ask_alive(core, at);
+            }
+            // [R-PUNCH-030] It does not answer, and this is why.
+            self.proposals.moved = Some(core.now);
+        }
+        self.propose_anew(core, leg);
+    }
+
     /// A stream that is a path ended.
     pub(in crate::peer) fn on_stream_closed(
         &mut self,
@@ -224,6 +277,10 @@ impl Session {
         core.event(PeerEvent::PathLost { session: self.handle, path: self.info(&path) });
         if self.selected != Selection::Path(path.id) {
             return;
+        }
+        if let Link::Udp { remote, .. } = path.link {
+            // [R-KEEP-015]
+            leg.look_after(core, remote.family());
         }
         self.selected = Selection::Nothing;
         // [R-KEEP-004]
