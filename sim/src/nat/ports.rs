@@ -173,12 +173,18 @@ impl Ports {
         let mut spans = self.own_spans(search, address);
         let mut found = self.pick(search, address, &spans, rng);
         if found.is_none() && search.behaviour.block.is_some() {
+            let host = search.flow.internal.address();
             let block = self.another_block(search, address);
-            let had = self.of_host.get(&search.flow.internal.address()).map_or(0, Vec::len);
+            let had = self.of_host.get(&host).map_or(0, Vec::len);
             let most = u64::from(search.behaviour.blocks_per_host);
             checks.note(Rule::BlockFree, Operand::Number(had as u64), Operand::Number(most), block.is_some());
-            spans = block?;
+            let (block, part) = block?;
+            spans = part;
             found = self.pick(search, address, &spans, rng);
+            if found.is_some() {
+                self.blocks.insert(block, host);
+                self.of_host.entry(host).or_default().push(block);
+            }
         }
         let against = Operand::Number(u64::from(spans.len()));
         let port = found.map_or(Operand::Nothing, |(external, _)| Operand::Port(external.port()));
@@ -245,8 +251,8 @@ impl Ports {
         Spans(own.flat_map(|block| spans.part(block).0).collect())
     }
 
-    /// Gives a host a block more: the lowest that nobody has and that has a port for it.
-    fn another_block(&mut self, search: &Search<'_>, address: Address) -> Option<Spans> {
+    /// The block that a host would get: the lowest that nobody has and that has a port for it.
+    fn another_block(&self, search: &Search<'_>, address: Address) -> Option<((Address, u16), Spans)> {
         let size = search.behaviour.block?;
         let host = search.flow.internal.address();
         if self.of_host.get(&host).map_or(0, Vec::len) >= usize::from(search.behaviour.blocks_per_host) {
@@ -257,9 +263,7 @@ impl Ports {
         while let Some(block) = search.block(size, n) {
             let part = spans.part(block);
             if part.len() > 0 && !self.blocks.contains_key(&(address, n)) {
-                self.blocks.insert((address, n), host);
-                self.of_host.entry(host).or_default().push((address, n));
-                return Some(part);
+                return Some(((address, n), part));
             }
             n = n.checked_add(1)?;
         }

@@ -51,6 +51,9 @@ pub struct Session {
     pub finished: [bool; 2],
     /// TCP: a RST passed.
     pub reset: bool,
+    /// Where two mappings share an external endpoint: which of their sessions sent later.
+    #[serde(skip)]
+    pub(super) sent: u64,
     #[serde(skip)]
     pub(super) check: Instant,
 }
@@ -91,6 +94,7 @@ impl Session {
             acked: [false; 2],
             finished: [false; 2],
             reset: false,
+            sent: 0,
             check: NEVER,
         }
     }
@@ -110,7 +114,7 @@ impl Session {
     /// Follows a segment; `side` is 0 for outbound, 1 for inbound.
     pub(super) fn follow(&mut self, now: Instant, flags: Flags, seq: u64, side: usize) {
         if flags.opens() && self.is_over() {
-            *self = Self { check: self.check, ..Self::new(now) };
+            *self = Self { check: self.check, sent: self.sent, ..Self::new(now) };
         }
         if flags.opens() && side == 0 {
             self.syn = Some(seq);

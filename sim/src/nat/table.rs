@@ -10,7 +10,7 @@ use pinhole_proto::{Address, Endpoint, Instant, Transport};
 
 use super::behaviour::Behaviour;
 use super::fading::Fading;
-use super::habits::{Kind, OnReset, PermissionScope, Refresh, TimerScope};
+use super::habits::{Kind, OnReset, Overloading, PermissionScope, Refresh, TimerScope};
 use super::receipt::{FilterReceipt, RemoteKey, RowId};
 use super::row::{NEVER, Row, Session};
 use crate::packet::{Body, Flags, Packet};
@@ -23,7 +23,7 @@ pub(super) struct Table {
     by_key: BTreeMap<(Transport, Endpoint, RemoteKey), RowId>,
     /// External endpoint: the rows that have it, more than one under overloading.
     by_external: BTreeSet<(Transport, Endpoint, RowId)>,
-    /// External endpoint and remote: the row with a session of the two, the latest of several.
+    /// External endpoint and remote: the row with a session of the two; of several the one that sent last.
     by_pair: BTreeMap<(Transport, Endpoint, Endpoint), RowId>,
     /// Internal endpoint and remote: the rows with a session of the two.
     by_session: BTreeSet<(Transport, Endpoint, Endpoint, RowId)>,
@@ -41,6 +41,8 @@ pub(super) struct Table {
     /// Hosts whose last row has ended.
     pub(super) vacated: Vec<Address>,
     next_row: u64,
+    /// How often a session was sent to, for telling which was last.
+    sends: u64,
 }
 
 /// Who speaks to whom from inside.
@@ -67,6 +69,7 @@ impl Table {
             resting: Fading::new(),
             vacated: Vec::new(),
             next_row: 0,
+            sends: 0,
         }
     }
 
@@ -222,8 +225,16 @@ impl Table {
         session: Session,
     ) {
         self.by_session.remove(&(transport, internal, remote, id));
-        if self.by_pair.get(&(transport, external, remote)) == Some(&id) {
-            self.by_pair.remove(&(transport, external, remote));
+        let pair = (transport, external, remote);
+        if self.by_pair.get(&pair) == Some(&id) {
+            self.by_pair.remove(&pair);
+            let holders =
+                self.by_external.range((transport, external, RowId(0))..=(transport, external, RowId(u64::MAX)));
+            let sent = |holder: &RowId| Some(self.rows.get(holder)?.sessions.get(&remote)?.sent);
+            let talking = holders.filter_map(|(_, _, id)| Some((sent(id)?, *id)));
+            if let Some((_, other)) = talking.max() {
+                self.by_pair.insert(pair, other);
+            }
         }
         self.checks.remove(&(session.check, id, Some(remote)));
     }
@@ -237,6 +248,12 @@ impl Table {
             self.remove(since, behaviour, id);
         } else if let Some(session) = row.sessions.remove(&remote) {
             let (transport, internal, external) = (row.transport, row.internal, row.external);
+            if behaviour.timer == TimerScope::Mapping && since < row.check {
+                // Without the session the row may end sooner.
+                self.checks.remove(&(row.check, id, None));
+                self.checks.insert((since, id, None));
+                row.check = since;
+            }
             self.unlink((transport, internal, external, id), remote, session);
         }
     }
@@ -258,7 +275,9 @@ impl Table {
         if begins {
             self.by_session.insert((transport, internal, remote, id));
         }
-        if begins || behaviour.overloading != super::Overloading::Never {
+        if begins || behaviour.overloading != Overloading::Never {
+            self.sends += 1;
+            session.sent = self.sends;
             self.by_pair.insert((transport, external, remote), id);
         }
         self.on_passed(now, behaviour, id, remote, packet, 0);
@@ -372,7 +391,8 @@ impl Table {
                 continue;
             };
             let due = row.due(behaviour, of);
-            if due <= now {
+            // What moved on waits for its new turn, so that things end in the order of their times.
+            if due <= at {
                 match of {
                     None => self.remove(due, behaviour, id),
                     Some(remote) => self.end_session(due, behaviour, id, remote),
