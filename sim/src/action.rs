@@ -168,6 +168,26 @@ pub enum Action {
         /// Where to.
         to: Endpoint,
     },
+    /// A plain host writes to its stream with an endpoint.
+    Say {
+        /// Which host.
+        host: String,
+        /// The stream's port there.
+        port: u16,
+        /// The stream's other end.
+        to: Endpoint,
+        /// What.
+        text: String,
+    },
+    /// A plain host ends its stream with an endpoint, or gives up its dial to it.
+    HangUp {
+        /// Which host.
+        host: String,
+        /// The stream's port there.
+        port: u16,
+        /// The stream's other end.
+        to: Endpoint,
+    },
     /// A plain host competes for a NAT's ports: it sends one datagram each from fresh ports.
     Compete {
         /// Which host.

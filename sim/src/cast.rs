@@ -105,6 +105,10 @@ impl Cast {
                 plain(world, host, PlainCommand::Send { port, to, ttl, octets })?;
             }
             Action::Dial { host, port, to } => plain(world, host, PlainCommand::Dial { port: *port, to: *to })?,
+            Action::Say { host, port, to, text } => {
+                plain(world, host, PlainCommand::Write { port: *port, to: *to, octets: text.as_bytes() })?;
+            }
+            Action::HangUp { host, port, to } => plain(world, host, PlainCommand::HangUp { port: *port, to: *to })?,
             Action::Compete { host, to, count, every } => {
                 plain(world, host, PlainCommand::Flows { to: *to, count: *count, every: *every })?;
             }
@@ -239,6 +243,8 @@ fn change(world: &mut World, action: &Action) -> Result<(), ActionError> {
         | Action::Start { .. }
         | Action::Datagram { .. }
         | Action::Dial { .. }
+        | Action::Say { .. }
+        | Action::HangUp { .. }
         | Action::Compete { .. } => {}
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! An engine without a protocol: open ports, an echo, and whatever it is told to send. The draft's plain
 //! hosts, strangers, and competitors for a NAT's ports run it.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use pinhole_proto::{
@@ -43,6 +43,22 @@ pub enum PlainCommand<'a> {
         /// Where to.
         to: Endpoint,
     },
+    /// Write octets to the stream with an endpoint.
+    Write {
+        /// From which port.
+        port: u16,
+        /// With whom.
+        to: Endpoint,
+        /// The octets.
+        octets: &'a [u8],
+    },
+    /// End the stream with an endpoint, or give up the dial to it.
+    HangUp {
+        /// From which port.
+        port: u16,
+        /// With whom.
+        to: Endpoint,
+    },
     /// Send one datagram each from fresh ports, evenly in time: every one takes a mapping of a NAT.
     Flows {
         /// Where to.
@@ -76,7 +92,12 @@ pub enum PlainSaid {
     /// A dial succeeded, from this endpoint.
     Connected(Endpoint),
     /// Octets of a stream.
-    Received(Vec<u8>),
+    Received {
+        /// From whom.
+        from: Endpoint,
+        /// The octets.
+        octets: Vec<u8>,
+    },
     /// A stream ended, or a dial failed.
     Closed(Option<NetError>),
 }
@@ -87,7 +108,9 @@ pub struct Plain {
     config: PlainConfig,
     begun: bool,
     sockets: u32,
-    streams: u64,
+    dials: u64,
+    /// The streams: the socket that each belongs to and its other end.
+    streams: BTreeMap<StreamId, (SocketId, Endpoint)>,
     flows: Option<Flows>,
     orders: VecDeque<Order>,
     current: Option<Order>,
@@ -108,6 +131,8 @@ enum Order {
     Shut(SocketId),
     Send(SocketId, Endpoint, Option<u8>, Vec<u8>),
     Dial(StreamId, SocketId, Endpoint),
+    Write(StreamId, Vec<u8>),
+    Close(StreamId),
 }
 
 impl Plain {
@@ -118,7 +143,8 @@ impl Plain {
             config,
             begun: false,
             sockets: 0,
-            streams: 0,
+            dials: 0,
+            streams: BTreeMap::new(),
             flows: None,
             orders: VecDeque::new(),
             current: None,
@@ -144,6 +170,29 @@ impl Plain {
         };
         let at = ports.iter().position(|open| *open == port)?;
         u32::try_from(before + at).ok().map(SocketId)
+    }
+
+    /// The latest stream of a port with an endpoint.
+    fn stream(&self, port: u16, to: Endpoint) -> Option<StreamId> {
+        let socket = self.socket(Transport::Tcp, port)?;
+        self.streams.iter().rev().find(|(_, known)| **known == (socket, to)).map(|(stream, _)| *stream)
+    }
+
+    fn on_stream(&mut self, stream: StreamId, what: StreamInput<'_>) -> Option<PlainSaid> {
+        let from = self.streams.get(&stream).map(|(_, remote)| *remote);
+        Some(match what {
+            StreamInput::Accepted { socket, remote, .. } => {
+                self.streams.insert(stream, (socket, remote));
+                PlainSaid::Accepted(remote)
+            }
+            StreamInput::Connected { local } => PlainSaid::Connected(local),
+            StreamInput::Received(octets) => PlainSaid::Received { from: from?, octets: octets.to_vec() },
+            StreamInput::Written(_) => return None,
+            StreamInput::Closed(error) => {
+                self.streams.remove(&stream);
+                PlainSaid::Closed(error)
+            }
+        })
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -187,12 +236,9 @@ impl Engine for Plain {
                 PlainSaid::Datagram { from: remote, octets: payload.to_vec() }
             }
             Input::Rejected { remote, error, .. } => PlainSaid::Rejected(remote, error),
-            Input::Stream { what, .. } => match what {
-                StreamInput::Accepted { remote, .. } => PlainSaid::Accepted(remote),
-                StreamInput::Connected { local } => PlainSaid::Connected(local),
-                StreamInput::Received(octets) => PlainSaid::Received(octets.to_vec()),
-                StreamInput::Written(_) => return Ok(()),
-                StreamInput::Closed(error) => PlainSaid::Closed(error),
+            Input::Stream { stream, what } => match self.on_stream(stream, what) {
+                Some(said) => said,
+                None => return Ok(()),
             },
         };
         self.said.push_back(said);
@@ -210,8 +256,21 @@ impl Engine for Plain {
             }
             PlainCommand::Dial { port, to } => {
                 let socket = self.socket(Transport::Tcp, port).ok_or(CommandError::Unknown)?;
-                self.streams += 2;
-                self.orders.push_back(Order::Dial(StreamId(self.streams), socket, to));
+                self.dials += 2;
+                self.streams.insert(StreamId(self.dials), (socket, to));
+                self.orders.push_back(Order::Dial(StreamId(self.dials), socket, to));
+            }
+            PlainCommand::Write { port, to, octets } => {
+                if octets.len() > MAX_PLAIN {
+                    return Err(CommandError::TooLong);
+                }
+                let stream = self.stream(port, to).ok_or(CommandError::Unknown)?;
+                self.orders.push_back(Order::Write(stream, octets.to_vec()));
+            }
+            PlainCommand::HangUp { port, to } => {
+                let stream = self.stream(port, to).ok_or(CommandError::Unknown)?;
+                self.streams.remove(&stream);
+                self.orders.push_back(Order::Close(stream));
             }
             PlainCommand::Flows { to, count, every } => {
                 if every.is_zero() {
@@ -241,9 +300,11 @@ impl Engine for Plain {
             Some(Order::Dial(stream, from, remote)) => {
                 Output::Dial { stream: *stream, from: *from, remote: *remote, ttl: None }
             }
+            Some(Order::Write(stream, octets)) => Output::Write { stream: *stream, octets },
+            Some(Order::Close(stream)) => Output::Close { stream: *stream, abort: false },
         }
     }
 }
 
-/// The longest datagram of a plain host.
+/// The longest datagram of a plain host, and the most octets that it writes at once.
 const MAX_PLAIN: usize = 1_472;

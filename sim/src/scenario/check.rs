@@ -103,7 +103,6 @@ impl Run {
         }
         for discard in &expect.discards {
             let times = self.world.host_named(&discard.host).map(|host| self.discards(host, &discard.reason));
-            let times = times.map(|times| times.min(discard.times));
             let what = format!("{} at {}", discard.reason, discard.host);
             differ(what, discard.times.to_string(), times.map_or_else(absent, |times| times.to_string()));
         }
@@ -178,7 +177,7 @@ impl Run {
         let log: &[(_, PlainSaid)] =
             if self.world.engine_if::<crate::plain::Plain>(host).is_some() { self.world.log(host) } else { &[] };
         let is = |said: &PlainSaid| match said {
-            PlainSaid::Datagram { from, octets } => {
+            PlainSaid::Datagram { from, octets } | PlainSaid::Received { from, octets } => {
                 octets == like.text.as_bytes() && like.from.is_none_or(|wanted| wanted == *from)
             }
             _ => false,

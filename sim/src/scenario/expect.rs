@@ -129,7 +129,7 @@ pub struct VerdictExpected {
     pub verdict: Option<String>,
 }
 
-/// A datagram that arrived, at a plain host or in a peer's session.
+/// A datagram that arrived, at a plain host or in a peer's session; or octets of a plain host's stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Heard {
@@ -144,7 +144,7 @@ pub struct Heard {
     pub times: usize,
 }
 
-/// Something that an engine ignored, at least so often.
+/// Something that an engine ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DiscardExpected {
