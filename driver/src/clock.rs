@@ -5,17 +5,23 @@ use nix::time::{ClockId, clock_gettime};
 use pinhole_proto::{Duration, Instant};
 
 /// `CLOCK_BOOTTIME`, counted from the moment at which the clock was made.
+///
+/// Drivers that are given copies of one clock agree on the time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     origin: Duration,
 }
 
 impl Clock {
-    pub(crate) fn start() -> Self {
+    /// A clock that shows [`Instant::ZERO`].
+    #[must_use]
+    pub fn start() -> Self {
         Self { origin: boot_time() }
     }
 
-    pub(crate) fn now(self) -> Instant {
+    /// The time.
+    #[must_use]
+    pub fn now(self) -> Instant {
         Instant::ZERO + boot_time().saturating_sub(self.origin)
     }
 

@@ -15,8 +15,9 @@ use crate::clock::Clock;
 use crate::inbox::{BATCH, Inbox};
 use crate::interfaces::{self, Changes};
 use crate::io::Io;
+use crate::port::Sharing;
 use crate::reactor::Token;
-use crate::stream::Ready;
+use crate::stream::{Detached, Ready};
 use crate::trace::Trace;
 
 /// How a driver is set up.
@@ -27,6 +28,10 @@ pub struct Options {
     /// Sockets are bound to the only one of their family. Where there are several they are bound to the
     /// wildcard, and what arrives at any other address is ignored.
     pub bind: Vec<IpAddr>,
+    /// Whether other drivers of the process have the same ports.
+    pub sharing: Sharing,
+    /// The clock, where drivers are to agree on the time; else the driver makes its own.
+    pub clock: Option<Clock>,
     /// Where every input and output is written; see [`trace`](crate::trace).
     pub trace: Option<Box<dyn Write + Send>>,
     /// Tells the engine when the addresses of the local interfaces change.
@@ -73,9 +78,9 @@ where
     /// # Errors
     /// The system has no descriptors left.
     pub fn new(engine: E, options: Options) -> io::Result<Self> {
-        let clock = Clock::start();
+        let clock = options.clock.unwrap_or_else(Clock::start);
         let addresses = Addresses::new(options.bind);
-        let io = Io::new(addresses.clone())?;
+        let io = Io::new(addresses.clone(), options.sharing)?;
         let changes = if options.watch_interfaces {
             match Changes::new() {
                 Ok(changes) => {
@@ -125,6 +130,39 @@ where
     /// The engine's.
     pub fn command(&mut self, command: E::Command<'_>) -> Result<E::Reply, CommandError> {
         self.core.engine.handle_command(self.clock.now(), command)
+    }
+
+    /// Applies an input that came another way than through this driver's own sockets. What the engine orders in
+    /// consequence is carried out by the next [`Driver::step`].
+    pub fn apply(&mut self, input: Input<'_>, on_event: &mut dyn FnMut(E::Event<'_>)) {
+        let now = self.clock.now();
+        self.core.apply(&mut self.io, now, input, on_event);
+    }
+
+    /// Takes a stream out that the engine has forgotten and does not read, for another driver to
+    /// [`attach`](Driver::attach). `None` when it is gone.
+    pub fn detach(&mut self, stream: StreamId) -> Option<Detached> {
+        self.io.detach(stream)
+    }
+
+    /// Takes a stream in that another driver accepted on a socket that both name alike: the engine hears of it as if
+    /// it were accepted here, and of `octets` as the first that arrived.
+    ///
+    /// # Errors
+    /// The stream is dead, or the system has no room for it.
+    pub fn attach(
+        &mut self,
+        socket: SocketId,
+        detached: Detached,
+        octets: &[u8],
+        on_event: &mut dyn FnMut(E::Event<'_>),
+    ) -> io::Result<()> {
+        let (stream, accepted) = self.io.attach(socket, detached)?;
+        self.apply(accepted, on_event);
+        if self.io.has_stream(stream) {
+            self.apply(Input::Stream { stream, what: StreamInput::Received(octets) }, on_event);
+        }
+        Ok(())
     }
 
     /// Carries out what the engine ordered, waits for an input or a deadline, applies it, and carries out

@@ -17,9 +17,9 @@ use crate::error::of_io;
 use crate::inbox::take_rejection;
 use crate::listener::{Accept, accept};
 use crate::outbound::{Origin, Outbound};
-use crate::port::Port;
+use crate::port::{Port, Sharing};
 use crate::reactor::{Reactor, Token};
-use crate::stream::Ready;
+use crate::stream::{Detached, Ready};
 use crate::streams::{Streams, closed};
 
 /// The sockets of a driver, and what they answer to orders at once.
@@ -28,6 +28,7 @@ pub(crate) struct Io {
     /// What the engine has to hear before anything else.
     pub(crate) feedback: VecDeque<Input<'static>>,
     addresses: Addresses,
+    sharing: Sharing,
     ports: HashMap<SocketId, Port>,
     streams: Streams,
     outbound: Outbound,
@@ -36,11 +37,12 @@ pub(crate) struct Io {
 }
 
 impl Io {
-    pub(crate) fn new(addresses: Addresses) -> io::Result<Self> {
+    pub(crate) fn new(addresses: Addresses, sharing: Sharing) -> io::Result<Self> {
         Ok(Self {
             reactor: Reactor::new()?,
             feedback: VecDeque::new(),
             addresses,
+            sharing,
             ports: HashMap::new(),
             streams: Streams::new(),
             outbound: Outbound::new(),
@@ -58,7 +60,7 @@ impl Io {
     ) {
         let opened = self
             .shared_port(port, share)
-            .and_then(|port| Port::open(transport, self.addresses.source(family), port))
+            .and_then(|port| Port::open(transport, self.addresses.source(family), port, self.sharing))
             .and_then(|port| {
                 let token = Token::Port(socket);
                 self.reactor.add(&port.socket, token, EpollFlags::EPOLLIN)?;
@@ -204,6 +206,22 @@ impl Io {
                 None
             }
         }
+    }
+
+    /// Takes a stream out.
+    pub(crate) fn detach(&mut self, stream: StreamId) -> Option<Detached> {
+        self.streams.detach(&self.reactor, stream)
+    }
+
+    /// Takes a stream in that another driver accepted, as if it were accepted here.
+    pub(crate) fn attach(&mut self, socket: SocketId, detached: Detached) -> io::Result<(StreamId, Input<'static>)> {
+        let (stream, local, remote) = self.streams.attach(&self.reactor, detached)?;
+        let what = StreamInput::Accepted { socket, local, remote };
+        Ok((stream, Input::Stream { stream, what }))
+    }
+
+    pub(crate) fn has_stream(&self, stream: StreamId) -> bool {
+        self.streams.contains(stream)
     }
 
     /// Looks at a stream that is ready. Reads into `buffer`.

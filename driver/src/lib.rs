@@ -19,6 +19,9 @@
 //!   can be chosen. They are never fragmented. What the kernel has no room for is dropped and counted.
 //! - **Streams** share the port of a listener: every socket of the port has `SO_REUSEADDR` and
 //!   `SO_REUSEPORT`, and there is one listener per port and family (`spec/punching-tcp.md`).
+//! - **Several drivers** of a process can have the same ports, each with an engine of its own on a thread of its
+//!   own ([`Sharing`], `SO_REUSEPORT`). What another engine has to see is handed over: a datagram with
+//!   [`Driver::apply`], a stream with [`Driver::detach`] and [`Driver::attach`].
 //! - **Time** is `CLOCK_BOOTTIME`, from the origin at which the driver was made; it counts through suspend,
 //!   and so does the timer.
 //! - **ICMP errors** are read from the sockets' error queues and become
@@ -26,9 +29,8 @@
 //!
 //! # What is not here
 //!
-//! Systems other than Linux; segmentation offload (GRO, GSO); several engines in one process, one per core
-//! with a `SO_REUSEPORT` socket each; link-local IPv6 addresses, which need a scope that endpoints do not
-//! have.
+//! Systems other than Linux; segmentation offload (GRO, GSO); link-local IPv6 addresses, which need a scope that
+//! endpoints do not have.
 #![forbid(unsafe_code)]
 
 mod addresses;
@@ -48,8 +50,11 @@ mod stream;
 mod streams;
 pub mod trace;
 
+pub use clock::Clock;
 pub use driver::{Driver, Options};
+pub use port::Sharing;
 pub use resolve::resolve;
+pub use stream::Detached;
 
 /// The addresses of this machine's interfaces that are up: no loopback, no link-local IPv6.
 ///

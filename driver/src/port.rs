@@ -19,19 +19,32 @@ pub(crate) struct Port {
 
 impl Port {
     /// Opens `port`, or any where it is 0, on `address`.
-    pub(crate) fn open(transport: Transport, address: IpAddr, port: u16) -> io::Result<Self> {
+    pub(crate) fn open(transport: Transport, address: IpAddr, port: u16, sharing: Sharing) -> io::Result<Self> {
         let family = match address {
             IpAddr::V4(_) => Family::V4,
             IpAddr::V6(_) => Family::V6,
         };
         let at = SocketAddr::new(address, port);
         let socket = match transport {
-            Transport::Udp => datagrams(at)?,
-            Transport::Tcp => listener(at)?,
+            Transport::Udp => datagrams(at, sharing)?,
+            Transport::Tcp => listener(at, sharing)?,
         };
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         Ok(Self { transport, family, local, socket })
     }
+}
+
+/// Whether several drivers of a process have the same ports. The kernel deals what arrives out among them by the
+/// endpoints that it comes from and goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// A port is this driver's alone.
+    #[default]
+    Alone,
+    /// Other drivers will open the same ports. A port that somebody else has is refused as ever.
+    First,
+    /// The first driver has the ports.
+    Further,
 }
 
 /// A stream socket of a port that others use too, bound and not connected.
@@ -44,8 +57,8 @@ pub(crate) fn stream_socket(at: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listener(at: SocketAddr) -> io::Result<Socket> {
-    if at.port() != 0 {
+fn listener(at: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    if at.port() != 0 && sharing != Sharing::Further {
         // With SO_REUSEPORT two listeners of one user share a port, and the kernel deals the streams out
         // among them. Without it the same bind fails, as it should.
         let probe = new(at, Type::STREAM)?;
@@ -58,9 +71,14 @@ fn listener(at: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// No reuse options: of two datagram sockets on one port the later would take everything.
-fn datagrams(at: SocketAddr) -> io::Result<Socket> {
+/// No reuse options unless the port is shared: whoever opened it again would take a part of what arrives.
+fn datagrams(at: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    if at.port() != 0 && sharing == Sharing::First {
+        // With SO_REUSEPORT another program of this user could have the port, and would go on having it.
+        new(at, Type::DGRAM)?.bind(&at.into())?;
+    }
     let socket = new(at, Type::DGRAM)?;
+    socket.set_reuse_port(sharing != Sharing::Alone)?;
     // PROBE sets "don't fragment" and believes no ICMP about the path's size, which anybody can send.
     match at {
         SocketAddr::V4(_) => {

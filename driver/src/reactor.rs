@@ -54,6 +54,11 @@ impl Reactor {
         Ok(self.set.get_ref().0.modify(member, &mut event)?)
     }
 
+    /// Lets go of a member that lives on elsewhere.
+    pub(crate) fn remove(&self, member: impl AsFd) -> io::Result<()> {
+        Ok(self.set.get_ref().0.delete(member)?)
+    }
+
     /// Sees to it that [`Reactor::ready`] returns at `deadline`. Deadlines mostly move away, so the
     /// timer is set only when one comes nearer; a timer that fires too early costs one turn.
     pub(crate) fn wake_at(&mut self, clock: Clock, deadline: Option<Instant>) -> io::Result<()> {

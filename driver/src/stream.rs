@@ -21,6 +21,24 @@ pub(crate) struct Stream {
     broken: Option<NetError>,
     /// What the `epoll` set was told.
     pub(crate) interest: EpollFlags,
+    /// How often it was handed from one driver to another.
+    moves: u32,
+}
+
+/// A stream between two drivers, with what the kernel has not taken of what was written to it.
+#[derive(Debug)]
+pub struct Detached {
+    pub(crate) socket: TcpStream,
+    unsent: Vec<u8>,
+    moves: u32,
+}
+
+impl Detached {
+    /// How often the stream was handed over, this time included.
+    #[must_use]
+    pub const fn moves(&self) -> u32 {
+        self.moves
+    }
 }
 
 enum State {
@@ -65,6 +83,17 @@ impl Stream {
 
     pub(crate) fn accepted(socket: TcpStream) -> Self {
         Self::new(socket, State::Open { reading: true })
+    }
+
+    pub(crate) fn attached(Detached { socket, unsent, moves }: Detached) -> Self {
+        Self { unsent, moves, ..Self::new(socket, State::Open { reading: true }) }
+    }
+
+    /// What another driver needs to go on; `None` when it is not open.
+    pub(crate) fn detach(self) -> Option<Detached> {
+        let unsent = self.unsent.get(self.taken..).unwrap_or_default().to_vec();
+        let is_open = self.is_open() && self.broken.is_none();
+        is_open.then(|| Detached { socket: self.socket, unsent, moves: self.moves + 1 })
     }
 
     /// Appends to what is to be written.
@@ -186,7 +215,7 @@ impl Stream {
     }
 
     fn new(socket: TcpStream, state: State) -> Self {
-        Self { socket, state, unsent: Vec::new(), taken: 0, broken: None, interest: EpollFlags::empty() }
+        Self { socket, state, unsent: Vec::new(), taken: 0, broken: None, interest: EpollFlags::empty(), moves: 0 }
     }
 
     fn on_connected(&mut self, ttl: Option<u32>) -> Ready {

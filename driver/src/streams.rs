@@ -8,7 +8,7 @@ use nix::sys::epoll::EpollFlags;
 use pinhole_proto::{Duration, Endpoint, Input, Instant, NetError, StreamId, StreamInput};
 
 use crate::reactor::{Reactor, Token};
-use crate::stream::{Ready, Stream};
+use crate::stream::{Detached, Ready, Stream};
 
 /// Every stream that is dialled, open or closing.
 pub(crate) struct Streams {
@@ -46,6 +46,31 @@ impl Streams {
         self.accepted += 1;
         self.insert(reactor, id, Stream::accepted(socket))?;
         Ok((id, local))
+    }
+
+    /// Takes a stream out that the engine does not read; `None` when it is gone or ending.
+    pub(crate) fn detach(&mut self, reactor: &Reactor, id: StreamId) -> Option<Detached> {
+        let stream = self.table.remove(&id)?;
+        reactor.remove(&stream.socket).ok()?;
+        stream.detach()
+    }
+
+    /// Takes a detached stream in and names it.
+    pub(crate) fn attach(
+        &mut self,
+        reactor: &Reactor,
+        detached: Detached,
+    ) -> io::Result<(StreamId, Endpoint, Endpoint)> {
+        let (local, remote) = (detached.socket.local_addr()?.into(), detached.socket.peer_addr()?.into());
+        let id = StreamId(self.accepted * 2 + 1);
+        self.accepted += 1;
+        self.insert(reactor, id, Stream::attached(detached))?;
+        self.dirty.push(id);
+        Ok((id, local, remote))
+    }
+
+    pub(crate) fn contains(&self, id: StreamId) -> bool {
+        self.table.contains_key(&id)
     }
 
     pub(crate) fn write(&mut self, id: StreamId, octets: &[u8]) {

@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use pinhole_proto::constants::MAX_PACKET;
 use pinhole_proto::engine::MAX_UNWRITTEN;
 use pinhole_proto::peer::{PathInfo, PathState, Peer, PeerEvent, PeerSnapshot, SessionHandle};
-use pinhole_proto::server::{Server, ServerEvent, ServerSnapshot};
+use pinhole_proto::server::{RateTables, Server, ServerEvent, ServerSnapshot};
 use pinhole_proto::wire::{Deframer, Packet};
 use pinhole_proto::{
     CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Output, PeerId, SocketId, StreamId, StreamInput,
@@ -83,7 +83,7 @@ impl Subject for Server {
     fn state(&self) -> ServerSnapshot {
         let mut snapshot = self.snapshot();
         snapshot.discards.clear();
-        snapshot.rates = 0;
+        snapshot.rates = RateTables::default();
         snapshot
     }
 }

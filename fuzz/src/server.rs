@@ -559,7 +559,9 @@ impl World {
         assert!(snapshot.pending.len() <= limits.pending);
         assert!(snapshot.channels.len() <= limits.channels);
         assert!(snapshot.streams.len() <= limits.streams);
-        assert!(snapshot.rates <= 8 * MAX_RATES);
+        let rates = snapshot.rates;
+        let tables = [rates.registers, rates.resets, rates.to_target, rates.by_pair];
+        assert!(tables.iter().all(|&keys| keys <= MAX_RATES));
         assert_eq!(snapshot.deadline, self.server.deadline);
         let mut peers = BTreeSet::new();
         for registration in &snapshot.registrations {

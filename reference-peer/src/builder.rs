@@ -193,7 +193,8 @@ impl Builder {
             let header = pinhole_driver::trace::header("peer", None);
             sink.write_all(header.as_bytes()).map_err(BindError::Trace)?;
         }
-        let options = Options { bind: self.address.into_iter().collect(), trace, watch_interfaces: true };
+        let bind = self.address.into_iter().collect();
+        let options = Options { bind, trace, watch_interfaces: true, ..Options::default() };
         start(key.id(), self.transports, config, options, remember).await
     }
 

@@ -34,11 +34,11 @@ impl Listening {
         self.outstanding == 0
     }
 
-    /// The main port, which is a number here even where any was asked for.
+    /// The main and the alternate port, which are numbers here even where any was asked for.
     ///
     /// # Errors
     /// A port that the server cannot do without is not open. A machine without IPv6 is no failure.
-    pub(crate) fn main_port(&self) -> anyhow::Result<u16> {
+    pub(crate) fn ports(&self) -> anyhow::Result<(u16, u16)> {
         for &(transport, port, error) in &self.failed {
             let (served, transport) = (self.is_open(transport, port), name(transport));
             let option = if port == self.alternate_port && port != self.port { "--alternate-port" } else { "--port" };
@@ -59,8 +59,11 @@ impl Listening {
                 _ => bail!("cannot listen on port {port}/{transport}: {error:?}"),
             }
         }
-        let first = self.open.first();
-        first.map(|(_, local)| local.port()).ok_or_else(|| anyhow::anyhow!("no port is open"))
+        let ports = || self.open.iter().map(|(_, local)| local.port());
+        let main = ports().next().ok_or_else(|| anyhow::anyhow!("no port is open"))?;
+        // The engine orders the main port first.
+        let alternate = ports().find(|&port| port != main).unwrap_or(self.alternate_port);
+        Ok((main, alternate))
     }
 
     /// Whether another family is served there.

@@ -10,17 +10,20 @@
 //! | `listening.rs` | whether the ports came up, and what to say when not |
 //! | `report.rs` | standard output: the URL, and with `--json` every event |
 //! | `serve.rs` | from start to stop |
+//! | `shard.rs` | one engine on its thread |
+//! | `carrier.rs` | what goes from one engine to another, and who is registered where |
 //!
 //! # What is not here
 //!
-//! One engine on one thread; engines on several cores, and several servers that share their
-//! registrations.
+//! Several servers that share their registrations: [`carrier`] carries between the engines of one process only.
 #![forbid(unsafe_code)]
 
+mod carrier;
 mod listening;
 mod options;
 mod report;
 mod serve;
+mod shard;
 mod state;
 
 use std::io::IsTerminal as _;

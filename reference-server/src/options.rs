@@ -58,6 +58,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH")]
     pub(crate) key_file: Option<PathBuf>,
 
+    /// How many engines share the work, each on a thread of its own with its own sockets.
+    ///
+    /// Default: one for each processor. What peers see does not depend on it. Limits "in all" are divided by it; a
+    /// limit per source has room for the chance by which the kernel deals a source's ports out, so that a source
+    /// which chooses its ports may reach more: with two engines at most half as much again for the default of 64.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    engines: Option<u8>,
+
     /// Serve IPv4 only.
     #[arg(long)]
     pub(crate) no_ipv6: bool,
@@ -72,11 +80,15 @@ pub(crate) struct Options {
     /// Print one JSON object a line on standard output: first `url`, then every event.
     ///
     /// Each has the field `event`: url, listening, listen-failed, registered, unregistered, introduced,
-    /// relay-opened, relay-closed, stopped.
+    /// relay-opened, relay-closed, tables, stopped. All but the first and the last say which engine's they are, in the
+    /// field `shard`. A relay channel between peers of two engines is told by both, each with what its own peer sent.
+    /// After SIGUSR1 each engine tells how many entries its `tables` have (without --json, on standard error).
     #[arg(long)]
     pub(crate) json: bool,
 
     /// Write every input and output of the protocol engine to this file, as JSON lines.
+    ///
+    /// With several engines each has a file of its own: FILE.0, FILE.1 and so on.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
@@ -155,6 +167,12 @@ impl Options {
             return Err(Self::command().error(ErrorKind::ValueValidation, text));
         }
         Ok(Some([main, second]))
+    }
+
+    /// How many engines there are.
+    pub(crate) fn engines(&self) -> u8 {
+        let processors = || std::thread::available_parallelism().map_or(1, |count| count.get());
+        self.engines.unwrap_or_else(|| u8::try_from(processors()).unwrap_or(u8::MAX))
     }
 
     /// Whether IPv6 is served.

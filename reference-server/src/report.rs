@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use pinhole_proto::server::ServerEvent;
+use pinhole_proto::server::{RateTables, ServerEvent, ServerSnapshot};
 use pinhole_proto::url::ServerUrl;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -26,11 +26,28 @@ impl Report {
         }
     }
 
-    pub(crate) fn event(&mut self, event: &ServerEvent<'_>) {
+    pub(crate) fn event(&mut self, shard: u8, event: &ServerEvent<'_>) {
         if self.json
-            && let Some(line) = object(event)
+            && let Some(line) = object(shard, event)
         {
             self.line(&line);
+        }
+    }
+
+    pub(crate) fn tables(&mut self, shard: u8, tables: &Tables) {
+        if self.json {
+            if let Some(line) = object(shard, &Said::Tables(tables)) {
+                self.line(&line);
+            }
+        } else {
+            tracing::info!(shard, ?tables, "tables");
+        }
+    }
+
+    /// The last line: every engine has ended.
+    pub(crate) fn stopped(&mut self) {
+        if self.json {
+            self.line(&named("stopped", []));
         }
     }
 
@@ -46,16 +63,50 @@ impl Report {
     }
 }
 
-/// `{"event":name,fields...}` out of serde's `{name:{fields...}}` or `name`.
-fn object(event: &impl Serialize) -> Option<String> {
-    match serde_json::to_value(event).ok()? {
-        Value::String(name) => Some(named(&name, [])),
-        Value::Object(outer) => match outer.into_iter().next()? {
-            (name, Value::Object(fields)) => Some(named(&name, fields)),
-            _ => None,
-        },
-        _ => None,
+/// How full an engine's tables are.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Tables {
+    registrations: usize,
+    pending: usize,
+    channels: usize,
+    streams: usize,
+    rates: RateTables,
+    asked: usize,
+    told: usize,
+}
+
+impl Tables {
+    pub(crate) fn of(snapshot: &ServerSnapshot) -> Self {
+        Self {
+            registrations: snapshot.registrations.len(),
+            pending: snapshot.pending.len(),
+            channels: snapshot.channels.len(),
+            streams: snapshot.streams.len(),
+            rates: snapshot.rates,
+            asked: snapshot.asked,
+            told: snapshot.told,
+        }
     }
+}
+
+/// What this program says beside the engine's events.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Said<'a> {
+    Tables(&'a Tables),
+}
+
+/// `{"event":name,fields...}` with the engine's number, out of serde's `{name:{fields...}}`.
+fn object(shard: u8, event: &impl Serialize) -> Option<String> {
+    let Value::Object(outer) = serde_json::to_value(event).ok()? else {
+        return None;
+    };
+    let (name, Value::Object(mut fields)) = outer.into_iter().next()? else {
+        return None;
+    };
+    fields.insert("shard".to_owned(), shard.into());
+    Some(named(&name, fields))
 }
 
 /// An object whose first field is the event's name.
@@ -81,9 +132,9 @@ mod tests {
             local: "0.0.0.0:7".parse().unwrap(),
         };
         assert_eq!(
-            object(&listening).unwrap(),
-            r#"{"event":"listening","local":"0.0.0.0:7","socket":3,"transport":"udp"}"#
+            object(2, &listening).unwrap(),
+            r#"{"event":"listening","local":"0.0.0.0:7","shard":2,"socket":3,"transport":"udp"}"#
         );
-        assert_eq!(object(&ServerEvent::Stopped).unwrap(), r#"{"event":"stopped"}"#);
+        assert_eq!(named("stopped", []), r#"{"event":"stopped"}"#);
     }
 }

@@ -5,19 +5,21 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use anyhow::Context as _;
-use pinhole_driver::{Driver, key_file, resolve, trace};
-use pinhole_proto::server::{Server, ServerCommand, ServerConfig, ServerEvent};
+use anyhow::{Context as _, anyhow, bail};
+use pinhole_driver::{Clock, Sharing, key_file, resolve, trace};
+use pinhole_proto::server::{Limits, ServerConfig};
 use pinhole_proto::url::ServerUrl;
-use pinhole_proto::{Endpoint, Instant, noise};
+use pinhole_proto::{Endpoint, noise};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::listening::Listening;
+use crate::carrier::{Carrier, Order};
 use crate::options::Options;
 use crate::report::Report;
+use crate::shard::{Shard, Word};
 use crate::state::{boot_number, default_key_file};
 
 /// Serves until a signal says to stop.
@@ -26,10 +28,10 @@ pub(crate) async fn serve(options: &Options, addresses: Option<[IpAddr; 2]>) -> 
     let key_path = options.key_file.clone().map_or_else(default_key_file, Ok)?;
     let secret = key_file::load_or_create(&key_path)?;
     let host = options.host.clone().map_or_else(|| default_host(options.listen), Ok)?;
-    let seed = pinhole_driver::seed();
     let x25519 = Arc::new(noise::Dalek);
     let key = noise::public_key(&*x25519, &secret);
-    let config = ServerConfig {
+    let engines = options.engines();
+    let mut config = ServerConfig {
         secret,
         port: options.port,
         alternate_port: options.alternate_port,
@@ -38,87 +40,99 @@ pub(crate) async fn serve(options: &Options, addresses: Option<[IpAddr; 2]>) -> 
         ipv6: options.ipv6(),
         relay: !options.no_relay,
         shard: 0,
-        shards: 1,
+        shards: engines,
         boot: boot_number(&key_path),
-        limits: (&options.limits).into(),
+        limits: Limits::from(&options.limits).share(engines),
         x25519,
     };
-    let trace = match &options.trace {
-        Some(path) => Some(open_trace(path, options.trace_seed.then_some(&seed))?),
-        None => None,
-    };
-    let driver_options = pinhole_driver::Options {
-        bind: options.listen.into_iter().chain(options.alternate_listen).collect(),
-        trace,
-        watch_interfaces: false,
-    };
-    let mut driver = Driver::new(Server::new(config, seed, Instant::ZERO), driver_options)?;
-    let mut report = Report::new(options.json);
+    let (carrier, inboxes) = Carrier::new(engines);
+    let carrier = Arc::new(carrier);
+    let report = Arc::new(Mutex::new(Report::new(options.json)));
+    let clock = Clock::start();
+    let (ended, mut endings) = mpsc::unbounded_channel();
 
-    // The URL is the first line, and it is printed when it works.
-    let mut listening = Listening::new(options.port, options.alternate_port, options.ipv6());
+    let mut threads = Vec::new();
     let mut early = Vec::new();
-    while !listening.is_decided() {
-        driver
-            .step(&mut |event| match event {
-                ServerEvent::Listening { transport, socket, local } => {
-                    listening.on_open(transport, local);
-                    early.push(ServerEvent::Listening { transport, socket, local });
+    for (shard, inbox) in (0..).zip(inboxes) {
+        config.shard = shard;
+        let seed = pinhole_driver::seed();
+        let trace = match &options.trace {
+            Some(path) => Some(open_trace(path, (shard, engines), options.trace_seed.then_some(&seed))?),
+            None => None,
+        };
+        let sharing = match (engines, shard) {
+            (1, _) => Sharing::Alone,
+            (_, 0) => Sharing::First,
+            _ => Sharing::Further,
+        };
+        let bind = options.listen.into_iter().chain(options.alternate_listen).collect();
+        let driver = pinhole_driver::Options { bind, sharing, clock: Some(clock), trace, watch_interfaces: false };
+        let (config_here, carrier, report) = (config.clone(), Arc::clone(&carrier), Arc::clone(&report));
+        let engine = Shard { config: config_here, seed, options: driver, inbox, carrier, report };
+        let (words, said) = std::sync::mpsc::channel();
+        let ended = ended.clone();
+        let thread =
+            thread::Builder::new().name(format!("engine-{shard}")).spawn(move || engine.run(&words, &ended))?;
+        // The first one finds the numbers of the ports where any will do; the others have the same.
+        match said.recv()? {
+            Word::Ports(listening, events) => {
+                (config.port, config.alternate_port) = listening.ports()?;
+                if shard == 0 {
+                    early = events;
                 }
-                ServerEvent::ListenFailed { transport, port, error } => {
-                    listening.on_failed(transport, port, error);
-                    early.push(ServerEvent::ListenFailed { transport, port, error });
-                }
-                other => tracing::debug!(?other, "an event before the ports are open"),
-            })
-            .await?;
-    }
-    let url = ServerUrl { key: Some(key), host, port: listening.main_port()? };
-    report.url(&url);
-    tracing::info!(%url, "serving");
-    for event in early {
-        report.event(&event);
+            }
+            Word::Ended(result) => {
+                result?;
+                bail!("an engine ended before it had its ports");
+            }
+        }
+        threads.push((thread, said));
     }
 
-    let mut told = |event: ServerEvent<'_>| tell(&mut report, &event);
+    let said = || report.lock().unwrap_or_else(PoisonError::into_inner);
+    // The URL is the first line, and it is printed when it works.
+    let url = ServerUrl { key: Some(key), host, port: config.port };
+    said().url(&url);
+    tracing::info!(%url, engines, "serving");
+    for event in early {
+        said().event(0, &event);
+    }
     loop {
         tokio::select! {
-            () = signals.next() => break,
-            result = driver.step(&mut told) => result?,
+            () = signals.stop.next() => break,
+            _ = signals.tables.recv() => {
+                for shard in 0..engines {
+                    carrier.order(shard, Order::Tables);
+                }
+            }
+            // No engine ends by itself: what it failed of is told below.
+            _ = endings.recv() => break,
         }
     }
     tracing::info!("stopping");
-    driver.note("command", &"shutdown");
-    driver.command(ServerCommand::Shutdown)?;
+    for shard in 0..engines {
+        carrier.order(shard, Order::Stop);
+    }
+    drop(ended);
+    let all_ended = async { while endings.recv().await.is_some() {} };
     tokio::select! {
-        () = signals.next() => tracing::warn!("stopped at once"),
-        result = stop(&mut driver, &mut report) => result?,
+        () = signals.stop.next() => {
+            tracing::warn!("stopped at once");
+            return Ok(());
+        }
+        () = all_ended => {}
     }
-    tracing::info!(discards = ?driver.discards(), unsent = driver.unsent(), "stopped");
+    for (thread, said) in threads {
+        let result = said.into_iter().find_map(|word| match word {
+            Word::Ended(result) => Some(result),
+            Word::Ports(..) => None,
+        });
+        result.unwrap_or_else(|| Err(anyhow!("an engine died")))?;
+        let _ = thread.join();
+    }
+    tracing::info!(dropped = carrier.dropped(), "stopped");
+    said().stopped();
     Ok(())
-}
-
-/// Lets the engine end, and writes out what it still had to say.
-async fn stop(driver: &mut Driver<Server>, report: &mut Report) -> anyhow::Result<()> {
-    let mut stopped = false;
-    while !stopped {
-        driver
-            .step(&mut |event| {
-                stopped |= event == ServerEvent::Stopped;
-                tell(report, &event);
-            })
-            .await?;
-    }
-    Ok(driver.finish(GRACE).await?)
-}
-
-fn tell(report: &mut Report, event: &ServerEvent<'_>) {
-    if let ServerEvent::Misdirected { shard, remote, .. } = event {
-        tracing::debug!(shard, %remote, "a datagram for an engine that is not here");
-        return;
-    }
-    tracing::debug!(?event);
-    report.event(event);
 }
 
 /// The server's other endpoints, where it is known under which address each is reached: the other port, then
@@ -162,7 +176,18 @@ fn is_global(address: IpAddr) -> bool {
     }
 }
 
-fn open_trace(path: &Path, seed: Option<&[u8; 32]>) -> anyhow::Result<Box<dyn Write + Send>> {
+/// The trace of an engine; where there are several each has a file of its own, `FILE.0` and so on, because a
+/// transcript is one engine's.
+fn open_trace(
+    path: &Path,
+    (shard, engines): (u8, u8),
+    seed: Option<&[u8; 32]>,
+) -> anyhow::Result<Box<dyn Write + Send>> {
+    let mut name = path.as_os_str().to_owned();
+    if engines > 1 {
+        name.push(format!(".{shard}"));
+    }
+    let path = Path::new(&name);
     let open = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(trace::header("server", seed).as_bytes())?;
@@ -172,17 +197,26 @@ fn open_trace(path: &Path, seed: Option<&[u8; 32]>) -> anyhow::Result<Box<dyn Wr
     Ok(Box::new(file))
 }
 
-/// SIGINT and SIGTERM.
+/// What this program listens to: SIGINT and SIGTERM end it, SIGUSR1 asks for the tables.
 struct Signals {
+    stop: Stop,
+    tables: Signal,
+}
+
+/// SIGINT and SIGTERM.
+struct Stop {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let stop = Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
+        Ok(Self { stop, tables: signal(SignalKind::user_defined1())? })
     }
+}
 
+impl Stop {
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -190,6 +224,3 @@ impl Signals {
         }
     }
 }
-
-/// How long closed streams may take to write out what they hold.
-const GRACE: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! Local ports.
 
+use pinhole_driver::{Options, Sharing};
 use pinhole_proto::{Family, NetError, SocketId, Transport};
 
 use crate::toy::{Heard, Node, Order, run};
@@ -45,6 +46,28 @@ fn a_port_in_use_is_refused_even_where_reuse_would_allow_it() {
             a.order(Order::Shut(SocketId(0)));
             let again = Order::Open(SocketId(1), transport, V4, port, None);
             assert_eq!(opened(&mut a, again).await, Ok(port));
+        });
+    }
+}
+
+fn sharing(sharing: Sharing) -> Node {
+    Node::with(Options { sharing, ..Options::default() })
+}
+
+#[test]
+fn drivers_of_one_process_share_ports_and_nobody_elses() {
+    use {Family::*, Transport::*};
+    for transport in [Udp, Tcp] {
+        run(async {
+            let order = |port| Order::Open(SocketId(0), transport, V4, port, None);
+            let (mut first, mut further) = (sharing(Sharing::First), sharing(Sharing::Further));
+            let port = opened(&mut first, order(0)).await.unwrap();
+            assert_eq!(opened(&mut further, order(port)).await, Ok(port), "{transport:?}");
+            // Another process is refused, whether it shares its ports or not.
+            for stranger in [Sharing::Alone, Sharing::First] {
+                let refused = opened(&mut sharing(stranger), order(port)).await;
+                assert_eq!(refused, Err(NetError::AddressInUse), "{transport:?} {stranger:?}");
+            }
         });
     }
 }

@@ -311,3 +311,51 @@ fn two_that_dial_each_other_at_once_have_one_connection() {
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
+
+#[test]
+fn a_stream_moves_to_another_driver_with_all_that_was_read_and_written() {
+    run(async {
+        let (mut a, _, mut b, at_b) = pair().await;
+        let mut c = Node::at("127.0.0.2");
+        let stream = connect(&mut a, &mut b, at_b, DIALLED).await;
+        // More is written than the kernel takes, so that some of it waits in the first driver.
+        let long = vec![7; 8 << 20];
+        b.order(Order::Write(stream, long.clone()));
+        b.order(Order::Read(stream, false));
+        b.step().await;
+        a.order(Order::Write(DIALLED, b"unread".to_vec()));
+        a.step().await;
+
+        let detached = b.driver.detach(stream).unwrap();
+        assert_eq!(detached.moves(), 1);
+        assert!(b.driver.detach(stream).is_none());
+        b.take();
+        let mut heard = vec![];
+        c.driver.attach(S, detached, b"read", &mut |event: &Heard| heard.push(event.clone())).unwrap();
+        let [Heard::Accepted(moved, local, _), Heard::Received(same, octets)] = &heard[..] else {
+            panic!("{heard:?}");
+        };
+        assert_eq!((moved, *local, &octets[..]), (same, at_b, &b"read"[..]));
+        let moved = *moved;
+        c.order(Order::Write(moved, b"behind".to_vec()));
+
+        let unread = beside(&mut a, c.until(received)).await;
+        assert_eq!(unread, b"unread");
+        let mut arrived = vec![];
+        while arrived.len() < long.len() + 6 {
+            arrived.extend(beside(&mut c, a.until(received)).await);
+        }
+        assert!(arrived[..long.len()] == long && arrived[long.len()..] == *b"behind");
+        // The first driver hears no more of it.
+        drop(c);
+        beside(&mut b, a.until(closed)).await;
+        assert!(b.take().is_empty());
+    });
+}
+
+fn received(heard: &Heard) -> Option<Vec<u8>> {
+    match heard {
+        Heard::Received(_, octets) => Some(octets.clone()),
+        _ => None,
+    }
+}

@@ -138,11 +138,13 @@ pub enum ServerCommand<'a> {
     /// those that it hears; what cannot be decoded is discarded.
     Forwarded {
         /// The other engine's octets.
+        #[serde(serialize_with = "hex")]
         payload: &'a [u8],
     },
     /// Nobody is where a [`ServerEvent::Forward`] was to go: its octets come back. Nothing breaks if they do not.
     Undeliverable {
         /// The octets.
+        #[serde(serialize_with = "hex")]
         payload: &'a [u8],
     },
     /// A peer that may be registered here has registered with another engine since: the newer registration wins.
@@ -230,7 +232,10 @@ pub enum ServerEvent<'a> {
     Forward {
         /// Who is to hear it.
         to: Recipient,
+        /// Whether it may be dropped where there is no room, as the datagram may that it carries.
+        droppable: bool,
         /// What [`ServerCommand::Forwarded`] takes.
+        #[serde(serialize_with = "hex")]
         payload: &'a [u8],
     },
     /// A stream for another engine of the process, by the shard in an index that came on it. This engine has
@@ -243,6 +248,7 @@ pub enum ServerEvent<'a> {
         /// The socket whose listener accepted it; the engines of a process name theirs alike.
         socket: SocketId,
         /// What arrived on it and was not acted on.
+        #[serde(serialize_with = "hex")]
         octets: &'a [u8],
     },
     /// A datagram for another engine of the process, by the shard in its index.
@@ -256,6 +262,7 @@ pub enum ServerEvent<'a> {
         /// Where it came from.
         remote: Endpoint,
         /// The datagram.
+        #[serde(serialize_with = "hex")]
         payload: &'a [u8],
     },
     /// The engine has ended.
@@ -301,4 +308,9 @@ pub struct ServerStream {
     pub backlog: usize,
     /// Whether it is not read, because what it sends by the relay is taken slowly.
     pub held_up: bool,
+}
+
+/// Octets as the transcripts write them.
+fn hex<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&data_encoding::HEXLOWER.encode(octets))
 }

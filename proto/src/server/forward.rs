@@ -141,7 +141,8 @@ impl Forward {
         let mut payload = Vec::with_capacity(FORWARD_HEADER + rest.len());
         encode(self, &mut payload);
         payload.extend_from_slice(rest);
-        out.event_with(ServerEvent::Forward { to, payload: &[] }, &payload);
+        let droppable = matches!(self, Self::Packet(Leg { transport: Transport::Udp, .. }, _));
+        out.event_with(ServerEvent::Forward { to, droppable, payload: &[] }, &payload);
     }
 }
 
@@ -162,7 +163,7 @@ impl Forwards {
         }
         let mut payload = Vec::new();
         encode(&Forward::Ask(id, shard, ask), &mut payload);
-        out.event_with(ServerEvent::Forward { to, payload: &[] }, &payload);
+        out.event_with(ServerEvent::Forward { to, droppable: false, payload: &[] }, &payload);
         timers.set(Timer::Forward(id), now + REQUEST_RETRY);
         self.asked.insert(id, Asked { to, payload, errand, wait: REQUEST_RETRY, repeats: 0 });
         true
@@ -183,7 +184,7 @@ impl Forwards {
         asked.repeats += 1;
         asked.wait *= 2;
         timers.set(Timer::Forward(id), now + asked.wait);
-        out.event_with(ServerEvent::Forward { to: asked.to, payload: &[] }, &asked.payload);
+        out.event_with(ServerEvent::Forward { to: asked.to, droppable: false, payload: &[] }, &asked.payload);
         None
     }
 

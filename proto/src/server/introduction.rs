@@ -193,8 +193,9 @@ impl Introductions {
         Ok((plan, channels))
     }
 
-    pub(super) fn remembered(&self) -> usize {
-        self.to_target.len() + self.by_pair.len()
+    /// How many peers, and how many pairs, are remembered.
+    pub(super) fn remembered(&self) -> (usize, usize) {
+        (self.to_target.len(), self.by_pair.len())
     }
 }
 

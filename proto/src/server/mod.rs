@@ -74,7 +74,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 pub use api::{Limits, Recipient, ServerCommand, ServerConfig, ServerEvent, ServerStream, UnregisterReason};
-pub use snapshot::{BindingView, ChannelView, RegistrationView, ServerSnapshot};
+pub use snapshot::{BindingView, ChannelView, RateTables, RegistrationView, ServerSnapshot};
 
 use crate::discard::Discard;
 use crate::engine::{CommandError, Engine, Input, Output, StreamId, StreamInput, Transport};
@@ -210,8 +210,8 @@ impl Engine for Server {
             Next::Event(ServerEvent::Misplaced { shard, stream, socket, .. }, octets) => {
                 Output::Event(ServerEvent::Misplaced { shard, stream, socket, octets })
             }
-            Next::Event(ServerEvent::Forward { to, .. }, payload) => {
-                Output::Event(ServerEvent::Forward { to, payload })
+            Next::Event(ServerEvent::Forward { to, droppable, .. }, payload) => {
+                Output::Event(ServerEvent::Forward { to, droppable, payload })
             }
             Next::Event(event, _) => Output::Event(event),
         }

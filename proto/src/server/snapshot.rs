@@ -29,14 +29,28 @@ pub struct ServerSnapshot {
     pub streams: Vec<ServerStream>,
     /// When the next timer is due.
     pub deadline: Option<Instant>,
-    /// How many keys the rate tables remember, all together.
-    pub rates: usize,
+    /// How many keys each table of rates remembers.
+    pub rates: RateTables,
     /// Questions that other engines have not answered.
     pub asked: usize,
     /// Answers to other engines that are remembered.
     pub told: usize,
     /// What was discarded, by reason.
     pub discards: BTreeMap<Discard, u64>,
+}
+
+/// The tables of rates, each of which has at most [`MAX_RATES`](crate::constants::MAX_RATES) keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RateTables {
+    /// `Register`s, by source and by whether it showed a cookie.
+    pub registers: usize,
+    /// `Reset`s, by source.
+    pub resets: usize,
+    /// Introductions, by the peer that is asked for.
+    pub to_target: usize,
+    /// Introductions, by both peers.
+    pub by_pair: usize,
 }
 
 /// A registered peer.
@@ -119,7 +133,12 @@ pub(super) fn of(server: &Server) -> ServerSnapshot {
         channels: channels.collect(),
         streams: streams.collect(),
         deadline: common.timers.next(),
-        rates: server.admission.remembered() + server.resets.remembered() + server.introductions.remembered(),
+        rates: RateTables {
+            registers: server.admission.remembered(),
+            resets: server.resets.remembered(),
+            to_target: server.introductions.remembered().0,
+            by_pair: server.introductions.remembered().1,
+        },
         discards: common.discards.clone(),
     }
 }

@@ -1,6 +1,8 @@
 //! The binary, from outside.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
+mod engines;
+
 use std::fs;
 use std::io::{BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -17,7 +19,7 @@ use pinhole_proto::wire::{List, Packet};
 
 /// A server on ports of the system's choice.
 struct Running {
-    process: Child,
+    process: Guarded,
     lines: BufReader<ChildStdout>,
     url: ServerUrl,
 }
@@ -39,7 +41,7 @@ impl Running {
         let first = line(&mut lines);
         assert_eq!(first["event"], "url", "the URL comes first: {first}");
         let url = first["url"].as_str().unwrap().parse().unwrap();
-        Self { process, lines, url }
+        Self { process: Guarded(process), lines, url }
     }
 
     fn main_address(&self) -> SocketAddr {
@@ -48,18 +50,21 @@ impl Running {
 
     /// Ends it by `signal`; answers its exit code and what it still said.
     fn stop(mut self, signal: Signal) -> (Option<i32>, String) {
-        let id = Pid::from_raw(self.process.id().try_into().unwrap());
+        let id = Pid::from_raw(self.process.0.id().try_into().unwrap());
         kill(id, signal).unwrap();
         let mut rest = String::new();
         self.lines.read_to_string(&mut rest).unwrap();
-        (self.process.wait().unwrap().code(), rest)
+        (self.process.0.wait().unwrap().code(), rest)
     }
 }
 
-impl Drop for Running {
+/// A process that does not outlive its test.
+struct Guarded(Child);
+
+impl Drop for Guarded {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -213,7 +218,7 @@ fn wrong_usage_and_other_failures_have_their_codes() {
 fn it_answers_over_udp_and_the_trace_shows_it() {
     let folder = folder("trace");
     let trace = folder.join("trace.jsonl");
-    let server = Running::start(&folder, &["--trace", trace.to_str().unwrap()]);
+    let server = Running::start(&folder, &["--engines", "1", "--trace", trace.to_str().unwrap()]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     socket.send_to(b"garbage", server.main_address()).unwrap();

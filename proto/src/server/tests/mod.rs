@@ -153,7 +153,7 @@ impl World {
                 Output::Event(ServerEvent::Misdirected { shard, socket, local, remote, .. }) => {
                     self.events.push(ServerEvent::Misdirected { shard, socket, local, remote, payload: &[] });
                 }
-                Output::Event(ServerEvent::Forward { to, payload }) => self.forwards.push((to, payload.into())),
+                Output::Event(ServerEvent::Forward { to, payload, .. }) => self.forwards.push((to, payload.into())),
                 Output::Event(ServerEvent::Misplaced { shard, stream, socket, octets }) => {
                     self.misplaced.push((shard, stream, socket, octets.into()));
                 }
