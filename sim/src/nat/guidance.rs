@@ -4,7 +4,9 @@ use pinhole_proto::{Duration, Transport};
 use serde::Serialize;
 
 use super::behaviour::Behaviour;
-use super::habits::{Dependence, Hairpin, Kind, OnFull, Refresh, SimultaneousOpen, Translation, Unsolicited};
+use super::habits::{
+    Dependence, Hairpin, Kind, OnFull, Overloading, Refresh, SimultaneousOpen, Translation, Unsolicited,
+};
 
 /// A piece of guidance of the draft's section 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -68,14 +70,13 @@ pub enum Standing {
 
 impl Behaviour {
     /// How the NAT stands to each piece of the draft's guidance. What is said of bindings holds for one
-    /// external address and tables that are not full.
+    /// external address, tables that are not full, and internal ports that the NAT may keep.
     #[must_use]
     pub fn guidance(&self) -> [(Guidance, Standing); 14] {
         let cone = self.is_cone(Transport::Udp);
         let tcp_cone = self.is_cone(Transport::Tcp);
         let tcp_punch = tcp_cone
             && self.simultaneous_open == SimultaneousOpen::Supported
-            && self.spoiled_by_early_syn.is_none()
             && matches!(self.unsolicited_syn, Unsolicited::Drop | Unsolicited::IcmpDelayed | Unsolicited::LetIn);
         let stable = cone && self.lifetime.is_none() && self.full == OnFull::Refuse;
         let split = self.one_to_many.is_some() && self.translation == Translation::Napt;
@@ -91,7 +92,7 @@ impl Behaviour {
             Refresh::Inbound => false,
         };
         [
-            (Guidance::Nat1, udp(should(!mapping_symmetric && !self.is_turning()))),
+            (Guidance::Nat1, udp(should(self.is_consistent(Transport::Udp)))),
             (Guidance::Nat2, should(cone && !self.block_udp)),
             (Guidance::Nat3, should(cone && !self.block_udp && tcp_punch)),
             (Guidance::Nat4, udp(if mapping_symmetric { may(split) } else { Standing::NotApplicable })),
@@ -107,8 +108,15 @@ impl Behaviour {
             (Guidance::Nat7, udp(may(self.filtering == Dependence::AddressAndPortDependent))),
             (Guidance::Nat8, udp(should(cone))),
             (Guidance::Nat9, udp(may(self.preserve_port || self.translation != Translation::Napt))),
-            (Guidance::Nat10, udp(if self.preserve_port { should(cone) } else { Standing::NotApplicable })),
-            (Guidance::Nat11, should(tcp_cone && self.spoiled_by_early_syn.is_none())),
+            (
+                Guidance::Nat10,
+                udp(if self.preserve_port {
+                    should(self.is_consistent(Transport::Udp))
+                } else {
+                    Standing::NotApplicable
+                }),
+            ),
+            (Guidance::Nat11, should(tcp_cone)),
             (Guidance::Nat12, udp(should(longest(IDLE)))),
             (Guidance::Nat13, udp(should(kept))),
             (
@@ -121,20 +129,24 @@ impl Behaviour {
         ]
     }
 
-    /// Whether every internal endpoint has one external endpoint for all remote ones.
+    /// Whether every internal endpoint has one external endpoint for all remote ones, early ones too.
     fn is_cone(&self, transport: Transport) -> bool {
-        let all = self.one_to_many_for == (0, u16::MAX) && self.is_one_to_many(0);
-        let independent = all || self.mapping_of(transport) == Kind::EndpointIndependent;
         let spoiled = match transport {
             Transport::Udp => self.spoiled_by_early,
-            Transport::Tcp => self.spoiled_by_early_syn,
+            Transport::Tcp => self.spoiled_by_early_syn.filter(|_| self.unsolicited_syn != Unsolicited::LetIn),
         };
-        let untranslated = self.translation != Translation::Napt;
-        untranslated || (independent && !self.turns_symmetric && spoiled.is_none())
+        // Whom the filter admits is never too early.
+        let early = spoiled.is_some() && self.filtering_of(transport) != Kind::EndpointIndependent;
+        self.is_consistent(transport) && (!early || self.translation != Translation::Napt)
     }
 
-    fn is_turning(&self) -> bool {
-        self.turns_symmetric && self.translation == Translation::Napt
+    /// The same, early ones aside.
+    fn is_consistent(&self, transport: Transport) -> bool {
+        let all = self.one_to_many_for == (0, u16::MAX) && self.is_one_to_many(0);
+        let independent = all || self.mapping_of(transport) == Kind::EndpointIndependent;
+        // Mappings that all keep the internal port look like one.
+        let alike = self.preserve_port && self.overloading == Overloading::Always && self.one_to_many.is_none();
+        self.translation != Translation::Napt || alike || (independent && !self.turns_symmetric)
     }
 }
 

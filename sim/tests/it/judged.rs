@@ -79,8 +79,9 @@ impl Traffic {
             _ => (Side::Inside, inside, external),
         };
         let seq = self.dice.below(3);
+        let payload: &[u8] = if self.dice.below(4) == 0 { b"\x0a\0\0\x01" } else { b"payload" };
         let mut packet = match self.dice.below(12) {
-            0..=5 => Packet::udp(from, to, b"payload"),
+            0..=5 => Packet::udp(from, to, payload),
             6..=8 => Packet::tcp(from, to, Flags::SYN, seq, 0),
             9 => Packet::tcp(from, to, self.one_of(&[Flags::SYN_ACK, Flags::ACK, Flags::FIN, Flags::RST]), seq, 1),
             10 => Packet::tcp(from, to, Flags::ACK, seq, 1),

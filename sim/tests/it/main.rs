@@ -1,9 +1,11 @@
 //! The simulated internet: with engines that have no protocol, then with the real ones.
 
 mod actions;
+mod around;
 mod draft;
 mod faults;
 mod filtering;
+mod guidance;
 mod inspect;
 mod journeys;
 mod judged;
@@ -15,6 +17,7 @@ mod profile;
 mod receipts;
 mod repunch;
 mod roaming;
+mod rules;
 mod scenarios;
 mod tcp;
 mod toy;

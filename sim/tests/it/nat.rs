@@ -2,7 +2,8 @@
 
 use pinhole_proto::{Duration, Endpoint, Instant};
 use pinhole_sim::nat::{
-    Decision, DropRule, FreshPort, MappingRule, OnReset, PortRule, Receipt, Refresh, Side, TimerScope,
+    Decision, DropRule, FreshPort, MappingRule, OnReboot, OnReset, Overloading, PortRule, Receipt, Refresh, Side,
+    TimerScope,
 };
 use pinhole_sim::packet::Flags;
 use pinhole_sim::{Behaviour, Nat, Packet, Rng};
@@ -195,4 +196,55 @@ fn blocked_udp_leaves_tcp_alone() {
     let syn = Packet::tcp(at(A), at(S), Flags::SYN, 1, 0);
     let passage = nat.handle(Instant::ZERO, Side::Inside, syn);
     assert!(passes(passage.receipt.decision));
+}
+
+#[test]
+fn of_mappings_that_share_an_endpoint_the_one_that_sent_last_is_reached() {
+    let mut behaviour = Behaviour::port_restricted();
+    (behaviour.preserve_port, behaviour.overloading) = (true, Overloading::Always);
+    behaviour.reset = OnReset::Forget;
+    let mut nat = nat(behaviour);
+    let syn = |from: &str, to: &str| Packet::tcp(at(from), at(to), Flags::SYN, 1, 0);
+    for (from, to) in [(A, S), ("10.0.0.2:1234", S), ("10.0.0.3:1234", PEER)] {
+        let passage = nat.handle(Instant::ZERO, Side::Inside, syn(from, to));
+        assert_eq!(passage.packet.unwrap().1.source, at("155.99.25.11:1234"));
+    }
+    let reached = |nat: &mut Nat| {
+        let packet = Packet::tcp(at(S), at("155.99.25.11:1234"), Flags::ACK, 1, 1);
+        nat.handle(Instant::ZERO, Side::Outside, packet).packet.map(|(_, packet)| packet.destination)
+    };
+    assert_eq!(reached(&mut nat), Some(at("10.0.0.2:1234")));
+    nat.handle(Instant::ZERO, Side::Inside, syn(A, S));
+    assert_eq!(reached(&mut nat), Some(at(A)));
+    nat.handle(Instant::ZERO, Side::Inside, Packet::tcp(at(A), at(S), Flags::RST, 2, 0));
+    assert_eq!(reached(&mut nat), Some(at("10.0.0.2:1234")));
+}
+
+#[test]
+fn a_restart_forgets_mappings_and_counters_where_the_nat_says_so() {
+    for (reboot, port) in [(OnReboot::BeginAnew, 62_000), (OnReboot::Resume, 62_001)] {
+        let mut behaviour = Behaviour::port_restricted().with_ports_from(62_000);
+        behaviour.reboot = reboot;
+        let mut nat = nat(behaviour);
+        let external = out(&mut nat, 0, A, S).1.unwrap();
+        nat.reboot();
+        assert_eq!(back(&mut nat, 0, S, external), Decision::Dropped(DropRule::NoMapping));
+        assert_eq!(out(&mut nat, 0, A, S).1.unwrap().port(), port);
+    }
+}
+
+#[test]
+fn addresses_in_payloads_are_rewritten_both_ways_where_the_nat_does_so() {
+    for rewrites in [false, true] {
+        let mut behaviour = Behaviour::port_restricted();
+        behaviour.rewrite_payload = rewrites;
+        let mut nat = nat(behaviour);
+        let (inner, outer) = (b"at \x0a\0\0\x01\x0a\0\0\x01!", b"at \x9b\x63\x19\x0b\x9b\x63\x19\x0b!");
+        let passage = nat.handle(Instant::ZERO, Side::Inside, Packet::udp(at(A), at(S), inner));
+        let packet = passage.packet.unwrap().1;
+        assert_eq!(packet.octets(), if rewrites { outer } else { inner });
+        let answer = Packet::udp(at(S), packet.source, outer);
+        let packet = nat.handle(Instant::ZERO, Side::Outside, answer).packet.unwrap().1;
+        assert_eq!(packet.octets(), if rewrites { inner } else { outer });
+    }
 }

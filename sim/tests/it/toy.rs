@@ -12,6 +12,8 @@ use pinhole_sim::{EngineNode, HostId, Node, World};
 #[derive(Clone, Debug)]
 pub(crate) enum Do {
     Open(u32, Transport, u16),
+    /// The same for IPv6.
+    Open6(u32, Transport, u16),
     Shut(u32),
     Send(u32, Endpoint, Vec<u8>),
     SendTtl(u32, Endpoint, u8),
@@ -174,6 +176,9 @@ impl Engine for Toy {
         match *current {
             Do::Open(socket, transport, port) => {
                 Output::Open { socket: SocketId(socket), transport, family: Family::V4, port, share: None }
+            }
+            Do::Open6(socket, transport, port) => {
+                Output::Open { socket: SocketId(socket), transport, family: Family::V6, port, share: None }
             }
             Do::Shut(socket) => Output::Shut { socket: SocketId(socket) },
             Do::Send(socket, remote, ref payload) => {
