@@ -134,6 +134,12 @@ impl Nat {
         self.table.get(id)
     }
 
+    /// When a row, or one session of it, ends without further traffic.
+    #[must_use]
+    pub fn ends_at(&self, row: &Row, session: Option<Endpoint>) -> Instant {
+        row.due(&self.behaviour, session)
+    }
+
     /// Forgets every row, as a restart does.
     pub fn reboot(&mut self) {
         self.table.clear();

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use pinhole_proto::Instant;
+use pinhole_proto::{Instant, Interface};
 
-use super::{HostId, World};
+use super::{HostId, NatId, RealmId, World};
 
 impl World {
     /// Looks at a host's engine.
@@ -23,6 +23,28 @@ impl World {
     #[must_use]
     pub fn engine_if<E: 'static>(&self, host: HostId) -> Option<&E> {
         self.hosts[host.0 as usize].node.as_ref()?.engine().downcast_ref()
+    }
+
+    /// The hosts, in the order in which they were added.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> + use<> {
+        (0..u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).map(HostId)
+    }
+
+    /// The NATs, in the order in which they were added.
+    pub fn nats(&self) -> impl Iterator<Item = NatId> + use<> {
+        (0..u32::try_from(self.nats.len()).unwrap_or(u32::MAX)).map(NatId)
+    }
+
+    /// A host's addresses.
+    #[must_use]
+    pub fn interfaces(&self, host: HostId) -> &[Interface] {
+        &self.hosts[host.0 as usize].interfaces
+    }
+
+    /// The network that a NAT is attached to.
+    #[must_use]
+    pub fn outside(&self, nat: NatId) -> RealmId {
+        self.nats[nat.0 as usize].outside
     }
 
     /// Calls a host's engine, as its application does, and carries out what it orders thereupon.

@@ -205,6 +205,12 @@ impl World {
         &mut self.trace
     }
 
+    /// When the next event happens, if anything is under way or due.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Instant> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
     /// Lets the next event happen; answers whether there was one.
     pub fn step(&mut self) -> bool {
         self.step_until(Instant::from_micros(u64::MAX))

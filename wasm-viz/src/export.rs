@@ -1,0 +1,126 @@
+//! What leaves the page: the ladder as a picture and as text, the packets as a capture file.
+
+use std::fmt::Write as _;
+
+use pinhole_sim::trace::What;
+use pinhole_sim::{Place, World};
+
+use crate::bytes::{Capture, image};
+use crate::frame::Fate;
+use crate::ladder::{HopRow, Ladder, PacketRow, Row};
+use crate::run::Run;
+use crate::text::{Operand, Text};
+use crate::words::key_of;
+
+/// A run as a capture file: one interface for each machine and network that it is in, each packet where it
+/// was put on a line and where it arrived, with what became of it as a comment.
+///
+/// # Errors
+/// The writer's, in words.
+pub fn pcapng(run: &Run, names: &World) -> Result<Vec<u8>, String> {
+    let mut places: Vec<(Place, pinhole_sim::RealmId)> = Vec::new();
+    for record in run.records() {
+        let here = [Some(record.from), record.to].into_iter().flatten();
+        for place in here.map(|place| (place, record.realm)) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    let label = |(place, realm): &(Place, pinhole_sim::RealmId)| {
+        format!("{} ({})", names.trace().name(*place), names.trace().realm_name(*realm))
+    };
+    let interfaces: Vec<String> = places.iter().map(label).collect();
+    let mut file = Capture::new(&interfaces).map_err(|error| error.to_string())?;
+    for record in run.records() {
+        let arrives = matches!(record.what, What::Delivered(_) | What::NoSocket(_) | What::Decided(_));
+        let place = if arrives { record.to.unwrap_or(record.from) } else { record.from };
+        let Some(interface) = places.iter().position(|known| *known == (place, record.realm)) else { continue };
+        let interface = u32::try_from(interface).unwrap_or(u32::MAX);
+        let comment = comment(&record.what);
+        file.packet(interface, record.at.as_micros(), &image(&record.packet).octets, &comment)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(file.into_octets())
+}
+
+/// What became of a packet, as keys and operands.
+fn comment(what: &What) -> String {
+    match what {
+        What::Decided(receipt) => serde_json::to_string(receipt).unwrap_or_default(),
+        What::Delivered(receipt) | What::NoSocket(receipt) => serde_json::to_string(receipt).unwrap_or_default(),
+        What::Sent(_) => String::new(),
+        What::Copied(_) => "copied".into(),
+        What::Lost => "lost".into(),
+        What::Cut => "cut".into(),
+        What::Removed => "removed".into(),
+        What::Held => "held".into(),
+        What::NoRoute => "no-route".into(),
+        What::TtlExpired => "ttl-expired".into(),
+    }
+}
+
+/// The ladder as plain text, for e-mails and issues: a line for each hop.
+#[must_use]
+pub fn text(ladder: &Ladder) -> String {
+    let width = ladder.columns.iter().map(String::len).max().unwrap_or(0).max(8) + 4;
+    let mut out = format!("{:>10}  ", "ms");
+    for column in &ladder.columns {
+        let _ = write!(out, "{column:<width$}");
+    }
+    out.push('\n');
+    for row in &ladder.rows {
+        match row {
+            Row::Folded { count, .. } => {
+                let _ = writeln!(out, "{:>10}  +{count}", "");
+            }
+            Row::Packet(packet) => {
+                for (n, hop) in packet.hops.iter().enumerate() {
+                    hop_line(&mut out, ladder, packet, hop, n == 0, width);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn hop_line(out: &mut String, ladder: &Ladder, packet: &PacketRow, hop: &HopRow, first: bool, width: usize) {
+    let column = |name: &str| ladder.columns.iter().position(|known| known == name);
+    let (Some(from), to) = (column(&hop.from), column(&hop.to)) else {
+        return;
+    };
+    let to = to.unwrap_or(from);
+    let mut line: Vec<u8> = Vec::new();
+    for _ in &ladder.columns {
+        line.push(b'|');
+        line.extend(std::iter::repeat_n(b' ', width - 1));
+    }
+    if from != to {
+        let (left, right) = (from.min(to) * width + 1, from.max(to) * width);
+        line[left..right].fill(b'-');
+        let lost = hop.fate != Fate::Passed && hop.fate != Fate::Delivered && hop.fate != Fate::Sent;
+        match (from < to, lost) {
+            (true, false) => line[right - 1] = b'>',
+            (true, true) => line[right - 1] = b'X',
+            (false, false) => line[left] = b'<',
+            (false, true) => line[left] = b'X',
+        }
+    }
+    let time = if first { format!("{}.{:03}", packet.time / 1000, packet.time % 1000) } else { String::new() };
+    let step = packet.step.as_ref().filter(|_| first).map_or_else(String::new, |step| format!("{step}. "));
+    let name = if first { plain(&packet.name) } else { String::new() };
+    let fate = if hop.fate == Fate::Passed { String::new() } else { format!("  [{}]", key_of(&hop.fate)) };
+    let drawn = String::from_utf8_lossy(&line);
+    let _ = writeln!(out, "{time:>10}  {} {step}{name} {} -> {}{fate}", drawn.trim_end(), hop.source, hop.destination);
+}
+
+/// A text without templates: its literals.
+fn plain(text: &Text) -> String {
+    let parts = text.with.values().map(|operand| match operand {
+        Operand::Literal(literal) => literal.clone(),
+        Operand::Text(text) => plain(text),
+        Operand::List(texts) => texts.iter().map(plain).collect::<Vec<_>>().join(" "),
+    });
+    let joined = parts.collect::<Vec<_>>().join(" ");
+    if joined.is_empty() { text.key.clone() } else { joined }
+}

@@ -1,0 +1,396 @@
+//! What is to be seen after one step: the machines, what is under way, the tables, what was just decided.
+
+use std::collections::BTreeMap;
+
+use pinhole_proto::Instant;
+use pinhole_proto::peer::Peer;
+use pinhole_sim::nat::{Row, RowId};
+use pinhole_sim::trace::{Record, What};
+use pinhole_sim::{NatId, Place, World};
+use serde::Serialize;
+
+use crate::hops::Hops;
+use crate::run::Run;
+use crate::text::Text;
+use crate::words;
+
+/// The world after one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Frame {
+    /// The step.
+    pub index: usize,
+    /// The time, in microseconds.
+    pub time: u64,
+    /// What the step was, in one sentence.
+    pub event: Text,
+    /// What happened in the step, in order.
+    pub happenings: Vec<Happening>,
+    /// What is on the lines.
+    pub flights: Vec<Flight>,
+    /// The tables of the NATs.
+    pub tables: Vec<Table>,
+    /// The peers.
+    pub peers: Vec<PeerView>,
+}
+
+/// Something that happened to a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Happening {
+    /// Its name: the record.
+    pub id: usize,
+    /// The packet.
+    pub journey: u64,
+    /// The machine that did it, or sent the packet.
+    pub machine: String,
+    /// The packet as it is there.
+    pub packet: PacketLine,
+    /// What became of it.
+    pub verdict: Fate,
+    /// The same in words.
+    pub text: Text,
+    /// The checks that were made, in order.
+    pub checks: Vec<CheckLine>,
+    /// The row of the machine's table that decided.
+    pub row: Option<String>,
+}
+
+/// What became of a packet at a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It was put on a line.
+    Sent,
+    /// A NAT let it pass.
+    Passed,
+    /// A socket took it.
+    Delivered,
+    /// It was dropped.
+    Dropped,
+    /// It was dropped and answered.
+    Answered,
+    /// It was lost on the way.
+    Lost,
+}
+
+/// One line about a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PacketLine {
+    /// What it is.
+    pub name: Text,
+    /// Where it comes from.
+    pub source: String,
+    /// Where it goes.
+    pub destination: String,
+    /// Its length with all headers.
+    pub octets: usize,
+    /// `udp` or `tcp`.
+    pub transport: String,
+}
+
+/// One check of a NAT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckLine {
+    /// Whether it held.
+    pub held: bool,
+    /// What it says.
+    pub text: Text,
+    /// What was found.
+    pub found: Text,
+    /// What it was compared with.
+    pub against: Text,
+    /// The text that the rule is from.
+    pub source: &'static str,
+}
+
+/// A packet on a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Flight {
+    /// The packet.
+    pub journey: u64,
+    /// Who sent it.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// The packet.
+    pub packet: PacketLine,
+    /// How far it is, in thousandths of its way.
+    pub progress: u32,
+}
+
+/// The table of a NAT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// The NAT.
+    pub nat: String,
+    /// Its rows, oldest first.
+    pub rows: Vec<RowLine>,
+}
+
+/// A row of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RowLine {
+    /// Its name.
+    pub id: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// The internal endpoint.
+    pub internal: String,
+    /// The external endpoint.
+    pub external: String,
+    /// What of the remote endpoint it is for.
+    pub key: Text,
+    /// What the last step did to it.
+    pub state: RowState,
+    /// How long it lives without traffic, in milliseconds; 0 once it has ended.
+    pub left: u64,
+    /// The remote endpoints that were sent to.
+    pub sessions: Vec<SessionLine>,
+}
+
+/// A remote endpoint of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionLine {
+    /// The endpoint.
+    pub remote: String,
+    /// What the last step did to it.
+    pub state: RowState,
+    /// How long it lives without traffic, in milliseconds; 0 once it has ended.
+    pub left: u64,
+}
+
+/// What the last step did to a row or a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowState {
+    /// It began.
+    Created,
+    /// It was kept alive.
+    Refreshed,
+    /// Nothing.
+    Standing,
+    /// Nothing, and less than a tenth of its time is left.
+    Expiring,
+    /// It has ended.
+    Expired,
+}
+
+/// A peer's engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PeerView {
+    /// The host.
+    pub machine: String,
+    /// Its bindings to the server.
+    pub bindings: Vec<Text>,
+    /// Its sessions.
+    pub sessions: Vec<SessionView>,
+}
+
+/// A session of a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionView {
+    /// How far it is.
+    pub state: Text,
+    /// What carries its data.
+    pub selected: Option<Text>,
+    /// Where the other peer may be reached.
+    pub candidates: Vec<CandidateView>,
+}
+
+/// A path of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CandidateView {
+    /// Where to.
+    pub endpoint: String,
+    /// Its kind.
+    pub kind: Text,
+    /// Its state.
+    pub state: Text,
+    /// Whether it carries the data.
+    pub selected: bool,
+}
+
+/// The frame of step `index` in `world`, which is the world after it; `before` is the world before it, and
+/// `names` the world at the end, whose engines have all keys.
+#[must_use]
+pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World, names: &World) -> Frame {
+    let step = run.steps().get(index);
+    let records = step.map_or(&[][..], |step| &run.records()[step.records.clone()]);
+    let first = step.map_or(0, |step| step.records.start);
+    let happenings: Vec<_> =
+        records.iter().enumerate().map(|(n, record)| happening(first + n, record, world, names)).collect();
+    let event = step.and_then(|step| step.action.as_ref()).map(crate::script::action);
+    let event = event.or_else(|| summary(&happenings)).unwrap_or_else(|| Text::of("event.beginning"));
+    Frame {
+        index,
+        time: world.now().as_micros(),
+        event,
+        happenings,
+        flights: hops.under_way(index).map(|hop| flight(run, hop, world, names)).collect(),
+        tables: world.nats().map(|nat| table(before, world, nat)).collect(),
+        peers: world.hosts().filter_map(|host| peer(world, host)).collect(),
+    }
+}
+
+/// What a step is about: what became of the packet that arrived, else what was sent.
+fn summary(happenings: &[Happening]) -> Option<Text> {
+    let telling = |happening: &&Happening| happening.verdict != Fate::Sent;
+    happenings.iter().find(telling).or_else(|| happenings.first()).map(|happening| happening.text.clone())
+}
+
+/// What happened to a packet, with the checks that decided.
+#[must_use]
+pub fn happening(id: usize, record: &Record, world: &World, names: &World) -> Happening {
+    let name = words::packet_name(names, &record.packet);
+    let text = words::happening(world, record.to, &record.packet, &name, &record.what);
+    let (checks, row) = match &record.what {
+        What::Decided(receipt) => {
+            let row = receipt.filter.map(|filter| filter.row).or(receipt.nearest);
+            let row = row.or_else(|| receipt.mapping.map(|mapping| mapping.row));
+            (receipt.checks.all().iter().map(check_line).collect(), row)
+        }
+        _ => (Vec::new(), None),
+    };
+    let verdict = fate(&record.what);
+    let place = if verdict == Fate::Sent { Some(record.from) } else { record.to };
+    let machine = world.trace().name(place.unwrap_or(record.from)).to_owned();
+    let row = row.map(|row| row_name(&machine, row));
+    Happening { id, journey: record.journey.0, machine, packet: line(&record.packet, name), verdict, text, checks, row }
+}
+
+fn check_line(check: &pinhole_sim::nat::Check) -> CheckLine {
+    CheckLine {
+        held: check.held,
+        text: words::check(check),
+        found: words::operand(&check.found),
+        against: words::operand(&check.against),
+        source: check.rule.source(),
+    }
+}
+
+/// What became of a packet.
+#[must_use]
+pub const fn fate(what: &What) -> Fate {
+    use pinhole_sim::nat::Decision;
+    match what {
+        What::Sent(_) | What::Copied(_) | What::Held => Fate::Sent,
+        What::Lost | What::Cut | What::Removed => Fate::Lost,
+        What::NoRoute | What::TtlExpired | What::NoSocket(_) => Fate::Dropped,
+        What::Delivered(_) => Fate::Delivered,
+        What::Decided(receipt) => match receipt.decision {
+            Decision::Forwarded { .. } => Fate::Passed,
+            Decision::Dropped(_) => Fate::Dropped,
+            Decision::Answered(_) => Fate::Answered,
+        },
+    }
+}
+
+/// One line about a packet.
+#[must_use]
+pub fn line(packet: &pinhole_sim::Packet, name: Text) -> PacketLine {
+    PacketLine {
+        name,
+        source: packet.source.to_string(),
+        destination: packet.destination.to_string(),
+        octets: packet.wire_length(),
+        transport: words::key_of(&packet.transport()),
+    }
+}
+
+fn flight(run: &Run, hop: &crate::hops::Hop, world: &World, names: &World) -> Flight {
+    let packet = &run.records()[hop.record].packet;
+    let whole = hop.due.map_or(0, |due| (due - hop.left).as_micros()).max(1);
+    let gone = (world.now() - hop.left).as_micros().min(whole);
+    Flight {
+        journey: hop.journey.0,
+        from: world.trace().name(hop.from).to_owned(),
+        to: hop.to.map_or_else(String::new, |to| world.trace().name(to).to_owned()),
+        packet: line(packet, words::packet_name(names, packet)),
+        progress: u32::try_from(gone * 1000 / whole).unwrap_or(1000),
+    }
+}
+
+/// The name of a row on the page.
+fn row_name(nat: &str, row: RowId) -> String {
+    format!("{nat} {}", row.0 + 1)
+}
+
+fn table(before: &World, world: &World, nat: NatId) -> Table {
+    let name = world.trace().name(Place::Nat(nat)).to_owned();
+    let old: BTreeMap<RowId, &Row> = before.nat(nat).rows().map(|row| (row.id, row)).collect();
+    let here = world.nat(nat);
+    let now = world.now();
+    let rows = here.rows().map(|row| {
+        let old = old.get(&row.id).copied();
+        let sessions = row.sessions.iter().map(|(remote, session)| {
+            let before = old.and_then(|old| old.sessions.get(remote)).map(|session| (session.since, session.used));
+            // A mapping that is timed as a whole has no clock for each of its sessions.
+            let ends = here.ends_at(row, Some(*remote)).max(session.used);
+            let (state, left) = state(now, (session.since, session.used), before, ends);
+            SessionLine { remote: remote.to_string(), state, left }
+        });
+        let ends = match row.sessions.keys().map(|remote| here.ends_at(row, Some(*remote))).max() {
+            Some(last) => here.ends_at(row, None).min(last.max(row.used)),
+            None => here.ends_at(row, None),
+        };
+        let (state, left) = state(now, (row.since, row.used), old.map(|old| (old.since, old.used)), ends);
+        RowLine {
+            id: row_name(&name, row.id),
+            transport: words::key_of(&row.transport),
+            internal: row.internal.to_string(),
+            external: row.external.to_string(),
+            key: words::remote_key(row.key),
+            state,
+            left,
+            sessions: sessions.collect(),
+        }
+    });
+    Table { rows: rows.collect(), nat: name }
+}
+
+fn state(
+    now: Instant,
+    (since, used): (Instant, Instant),
+    before: Option<(Instant, Instant)>,
+    ends: Instant,
+) -> (RowState, u64) {
+    let left = (ends.max(now) - now).as_millis();
+    let whole = (ends.max(used) - used).as_millis();
+    let state = match before {
+        _ if left == 0 => RowState::Expired,
+        None => RowState::Created,
+        Some(before) if before != (since, used) => RowState::Refreshed,
+        Some(_) if left * 10 < whole => RowState::Expiring,
+        Some(_) => RowState::Standing,
+    };
+    (state, u64::try_from(left).unwrap_or(u64::MAX))
+}
+
+fn peer(world: &World, host: pinhole_sim::HostId) -> Option<PeerView> {
+    let snapshot = world.engine_if::<Peer>(host)?.snapshot();
+    let bindings = snapshot.bindings.iter().map(|binding| {
+        let text = Text::of(format!("binding.{}", binding.state)).with("transport", words::key_of(&binding.transport));
+        match binding.public {
+            Some(public) => text.with("public", public),
+            None => text,
+        }
+    });
+    let sessions = snapshot.sessions.iter().map(|session| SessionView {
+        state: Text::of(format!("session.{}", session.state)),
+        selected: session.selected.as_ref().map(words::path),
+        candidates: session
+            .paths
+            .iter()
+            .map(|path| CandidateView {
+                endpoint: path.remote.map_or_else(String::new, |remote| remote.to_string()),
+                kind: Text::of(format!("kind.{}", words::key_of(&path.kind))),
+                state: Text::of(format!("path-state.{}", words::key_of(&path.state))),
+                selected: session.selected.is_some_and(|selected| Some(selected.remote) == path.remote),
+            })
+            .collect(),
+    });
+    Some(PeerView {
+        machine: world.trace().name(Place::Host(host)).to_owned(),
+        bindings: bindings.collect(),
+        sessions: sessions.collect(),
+    })
+}

@@ -1,0 +1,28 @@
+//! The draft's diagrams, run by the real core: what the page shows, without a page.
+//!
+//! A [`Page`](page::Page) has a scenario of `pinhole_sim` and *branches*: runs of it, each with its own
+//! edits. A run is a list of [steps](run::Step); the world after any of them is found again from a checkpoint,
+//! so that going back costs as little as going on. A [`Frame`](frame::Frame) is what is to be seen after a
+//! step, as keys and operands ([`text::Text`]); the words are in `web/i18n/`, and nothing here draws.
+//!
+//! Everything is plain Rust and tested natively; `facade.rs` hands it to the page as JSON.
+
+pub mod api;
+pub mod bytes;
+pub mod export;
+#[cfg(target_arch = "wasm32")]
+pub mod facade;
+pub mod frame;
+pub mod hops;
+pub mod ladder;
+pub mod link;
+pub mod matrix;
+pub mod nats;
+pub mod page;
+pub mod quiz;
+pub mod race;
+pub mod run;
+pub mod script;
+pub mod text;
+pub mod why;
+pub mod words;

@@ -1,0 +1,597 @@
+//! The state of the page: a scenario, its branches, where one stands.
+
+use std::collections::BTreeMap;
+
+use pinhole_proto::peer::{PathKind, PeerEvent};
+use pinhole_sim::action::Action;
+use pinhole_sim::scenario::{self, Scenario};
+use pinhole_sim::worlds::PeerSaid;
+use pinhole_sim::{JourneyId, Place, World};
+use serde::Serialize;
+
+use crate::bytes::BytesView;
+use crate::frame::{Fate, Frame, frame};
+use crate::hops::Hops;
+use crate::ladder::{self, Ladder};
+use crate::link::Link;
+use crate::nats::{self, NatView};
+use crate::quiz::{self, Graded, Question};
+use crate::race::{self, Arrival};
+use crate::run::{Edit, Play, Run};
+use crate::script;
+use crate::text::Text;
+use crate::why::{self, Suggestion};
+use crate::{bytes, export, matrix, words};
+
+/// The page.
+pub struct Page {
+    scenario: Scenario,
+    seed: u64,
+    play: Play,
+    /// The edits that the scenario begins with.
+    own: Vec<Edit>,
+    branches: Vec<Branch>,
+    current: usize,
+    cursor: usize,
+    view: BTreeMap<String, String>,
+    notices: Vec<Text>,
+}
+
+/// A run of the scenario with some edits.
+pub struct Branch {
+    parent: Option<usize>,
+    edits: Vec<Edit>,
+    run: Run,
+    hops: Hops,
+    end: World,
+    steps: BTreeMap<JourneyId, String>,
+    milestones: Vec<Milestone>,
+}
+
+/// A packet that the scenario's text numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Milestone {
+    /// The step in which its fate is decided.
+    pub index: usize,
+    /// The packet.
+    pub journey: u64,
+    /// Its number.
+    pub step: String,
+    /// What it is.
+    pub text: Text,
+}
+
+/// Everything about the page that does not change with the cursor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PageView {
+    /// The scenario.
+    pub scenario: String,
+    /// Its title.
+    pub title: Text,
+    /// What it teaches, in a sentence or two.
+    pub story: Text,
+    /// The text that it is from.
+    pub source: String,
+    /// The machines.
+    pub machines: Vec<MachineView>,
+    /// The NATs.
+    pub nats: Vec<NatView>,
+    /// The branches.
+    pub branches: Vec<BranchView>,
+    /// The one shown.
+    pub branch: usize,
+    /// How many steps it has.
+    pub length: usize,
+    /// The packets that the text numbers.
+    pub milestones: Vec<Milestone>,
+    /// Where one stands.
+    pub cursor: usize,
+    /// The page's own part of the link.
+    pub view: BTreeMap<String, String>,
+    /// What of a link or an edit could not be done.
+    pub notices: Vec<Text>,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MachineView {
+    /// Its name.
+    pub id: String,
+    /// What it is: `nat`, `server`, `peer` or `host`.
+    pub kind: &'static str,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// The network that it is in.
+    pub realm: String,
+    /// A NAT's inner network.
+    pub inside: Option<String>,
+}
+
+/// A branch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BranchView {
+    /// The branch that it was made from.
+    pub parent: Option<usize>,
+    /// Its edits.
+    pub edits: Vec<EditView>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How many steps it has.
+    pub length: usize,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// An edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EditView {
+    /// What it does.
+    pub text: Text,
+    /// When, in microseconds.
+    pub at: u64,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// `direct`, `relayed` or `none`.
+    pub kind: &'static str,
+    /// The same in words.
+    pub text: Text,
+}
+
+/// Why something that was asked of the page was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub Text);
+
+/// The most steps of a run.
+pub const MAX_STEPS: usize = 20_000;
+/// The most branches.
+pub const MAX_BRANCHES: usize = 64;
+/// What the page opens on.
+pub const FIRST: &str = "f5-udp-hole-punching";
+
+impl Page {
+    /// Opens what a fragment names, at its step or else at the first drop; an empty one opens [`FIRST`].
+    #[must_use]
+    pub fn open(fragment: &str) -> Self {
+        let link = Link::read(fragment);
+        let mut notices = link.notices;
+        let wanted = link.scenario.as_deref().unwrap_or(FIRST);
+        let scenario = scenario::named(wanted).unwrap_or_else(|| {
+            notices.push(Text::of("notice.no-scenario").with("name", wanted));
+            first()
+        });
+        let seed = link.seed.unwrap_or(1);
+        let mut page = Self::new(scenario, seed).unwrap_or_else(|refused| {
+            notices.push(refused.0);
+            Self::new(first(), 1).expect("a test opens the first scenario")
+        });
+        if let Some(edits) = link.edits {
+            match page.branch(Some(0), edits) {
+                Ok(at) => page.current = at,
+                Err(refused) => notices.push(refused.0),
+            }
+        }
+        page.cursor = match link.index {
+            Some(index) => index.min(page.last()),
+            None => page.first_drop().unwrap_or(0),
+        };
+        page.view = link.view;
+        page.notices = notices;
+        page
+    }
+
+    fn new(scenario: Scenario, seed: u64) -> Result<Self, Refused> {
+        let built = scenario::Run::new(&scenario, seed)
+            .map_err(|error| Refused(Text::of("notice.scenario").with("why", error)))?;
+        let (own, actions) = faults_apart(&scenario.actions);
+        let play = Play { world: built.world, cast: built.cast, actions };
+        let mut page = Self {
+            own: own.clone(),
+            scenario,
+            seed,
+            play,
+            branches: Vec::new(),
+            current: 0,
+            cursor: 0,
+            view: BTreeMap::new(),
+            notices: Vec::new(),
+        };
+        page.branch(None, own)?;
+        Ok(page)
+    }
+
+    /// Makes a branch, or finds the one with the same edits.
+    fn branch(&mut self, parent: Option<usize>, edits: Vec<Edit>) -> Result<usize, Refused> {
+        if let Some(known) = self.branches.iter().position(|branch| branch.edits == edits) {
+            return Ok(known);
+        }
+        if self.branches.len() >= MAX_BRANCHES {
+            return Err(Refused(Text::of("notice.branches").with("most", MAX_BRANCHES)));
+        }
+        let branch = Branch::new(&self.scenario, &self.play, parent, edits)?;
+        self.branches.push(branch);
+        Ok(self.branches.len() - 1)
+    }
+
+    /// The branch that is shown.
+    #[must_use]
+    pub fn current(&self) -> &Branch {
+        &self.branches[self.current]
+    }
+
+    fn last(&self) -> usize {
+        self.current().run.len().saturating_sub(1)
+    }
+
+    /// The step of the first packet between the peers that a NAT dropped.
+    fn first_drop(&self) -> Option<usize> {
+        let branch = self.current();
+        let numbered = branch.milestones.iter().filter(|milestone| {
+            let hops = branch.hops.journey(JourneyId(milestone.journey));
+            hops.filter_map(|hop| hop.arrival)
+                .any(|(_, at)| crate::frame::fate(&branch.run.records()[at].what) == Fate::Dropped)
+        });
+        numbered.map(|milestone| milestone.index).next().or_else(|| {
+            let mut steps = branch.run.steps().iter();
+            steps.position(|step| {
+                step.records.clone().any(|at| crate::frame::fate(&branch.run.records()[at].what) == Fate::Dropped)
+            })
+        })
+    }
+
+    /// Everything that does not change with the cursor.
+    #[must_use]
+    pub fn view(&self) -> PageView {
+        let branch = self.current();
+        let world = branch.world_at(&self.play, self.cursor);
+        PageView {
+            scenario: self.scenario.name.clone(),
+            title: Text::of(format!("title.{}", self.scenario.name)),
+            story: Text::of(format!("story.{}", self.scenario.name)),
+            source: self.scenario.source.clone(),
+            machines: machines(&world),
+            nats: world
+                .nats()
+                .map(|nat| nats::view(world.trace().name(Place::Nat(nat)), world.nat(nat).behaviour()))
+                .collect(),
+            branches: self.branches.iter().map(Branch::view).collect(),
+            branch: self.current,
+            length: branch.run.len(),
+            milestones: branch.milestones.clone(),
+            cursor: self.cursor,
+            view: self.view.clone(),
+            notices: self.notices.clone(),
+        }
+    }
+
+    /// Goes to a step, or to the last one where there are fewer.
+    pub fn seek(&mut self, index: usize) -> Frame {
+        self.cursor = index.min(self.last());
+        self.current().frame(&self.play, self.cursor)
+    }
+
+    /// The frame of a step of another branch.
+    #[must_use]
+    pub fn beside(&self, branch: usize, index: usize) -> Option<Frame> {
+        let branch = self.branches.get(branch)?;
+        Some(branch.frame(&self.play, index.min(branch.run.len().saturating_sub(1))))
+    }
+
+    /// The ladder of a branch.
+    #[must_use]
+    pub fn ladder(&self, branch: usize, all: bool) -> Option<Ladder> {
+        let branch = self.branches.get(branch)?;
+        Some(ladder::ladder(&branch.run, &branch.hops, &branch.steps, all, &branch.end))
+    }
+
+    /// Makes a branch with more edits and goes there, to the step in which the runs part.
+    ///
+    /// # Errors
+    /// The world refuses an edit, or there are too many branches.
+    pub fn edit(&mut self, more: Vec<Edit>) -> Result<(), Refused> {
+        let mut edits = self.current().edits.clone();
+        for edit in more {
+            // A field that is set again replaces what was set before.
+            edits.retain(|known| !replaces(&edit.action, &known.action));
+            edits.push(edit);
+        }
+        self.enter_with(edits)
+    }
+
+    /// Makes a NAT one of a kind, in a branch.
+    ///
+    /// # Errors
+    /// No such NAT or preset, or there are too many branches.
+    pub fn preset(&mut self, nat: &str, preset: &str) -> Result<(), Refused> {
+        let unknown = || Refused(Text::of("notice.no-preset").with("name", preset));
+        let wanted = nats::PRESETS.iter().find(|(id, _)| *id == preset).ok_or_else(unknown)?.1();
+        let world = &self.play.world;
+        let id = world.nat_named(nat).ok_or_else(unknown)?;
+        let more = matrix::changes(nat, world.nat(id).behaviour(), &wanted);
+        let mut edits = self.current().edits.clone();
+        edits.retain(|known| !matches!(&known.action, Action::SetField { nat: of, .. } if of == nat));
+        edits.extend(more);
+        self.enter_with(edits)
+    }
+
+    /// The number of the branch that is shown.
+    #[must_use]
+    pub const fn branch_shown(&self) -> usize {
+        self.current
+    }
+
+    /// The octets of a packet at every place that it passed, and what is sealed in it.
+    ///
+    /// # Errors
+    /// There is no such packet.
+    pub fn bytes(&self, journey: u64) -> Result<BytesView, Refused> {
+        let branch = self.current();
+        let missing = || Refused(Text::of("notice.no-packet").with("packet", journey));
+        bytes::view(&branch.run, &branch.hops, JourneyId(journey), &branch.end).ok_or_else(missing)
+    }
+
+    /// The changes that would have let the packet of a record pass.
+    #[must_use]
+    pub fn suggestions(&self, record: usize) -> Vec<Suggestion> {
+        let branch = self.current();
+        why::suggestions(&self.play, &branch.edits, &branch.run, &branch.end, record)
+    }
+
+    /// What may arrive after the step that is shown.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        let branch = self.current();
+        race::arrivals(&branch.run, &branch.hops, self.cursor, &branch.end)
+    }
+
+    /// The question about a step.
+    #[must_use]
+    pub fn question(&self, index: usize) -> Option<Question> {
+        let branch = self.current();
+        let before = branch.world_at(&self.play, index.checked_sub(1)?);
+        quiz::question(&branch.run, &branch.hops, index, &before, &branch.end)
+    }
+
+    /// Grades an answer to the question about a step.
+    ///
+    /// # Errors
+    /// There is no question about it.
+    pub fn grade(&self, index: usize, choice: usize) -> Result<Graded, Refused> {
+        let question = self.question(index).ok_or_else(|| Refused(Text::of("notice.no-question")))?;
+        let branch = self.current();
+        Ok(quiz::grade(&branch.run, &question, choice, &branch.end))
+    }
+
+    /// The packets of the branch that is shown, as a capture file.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn capture(&self) -> Result<Vec<u8>, Refused> {
+        let branch = self.current();
+        export::pcapng(&branch.run, &branch.end).map_err(|why| Refused(Text::of("notice.argument").with("why", why)))
+    }
+
+    /// Makes a branch without one of the edits and goes there.
+    ///
+    /// # Errors
+    /// There is no such edit, or there are too many branches.
+    pub fn unedit(&mut self, edit: usize) -> Result<(), Refused> {
+        let mut edits = self.current().edits.clone();
+        if edit >= edits.len() {
+            return Err(Refused(Text::of("notice.no-edit")));
+        }
+        edits.remove(edit);
+        self.enter_with(edits)
+    }
+
+    fn enter_with(&mut self, edits: Vec<Edit>) -> Result<(), Refused> {
+        let from = self.current;
+        let to = self.branch(Some(from), edits)?;
+        self.current = to;
+        self.cursor = self.divergence(from).unwrap_or(self.cursor).min(self.last());
+        Ok(())
+    }
+
+    /// Shows another branch.
+    ///
+    /// # Errors
+    /// There is no such branch.
+    pub fn enter(&mut self, branch: usize) -> Result<(), Refused> {
+        if branch >= self.branches.len() {
+            return Err(Refused(Text::of("notice.no-branch")));
+        }
+        self.current = branch;
+        self.cursor = self.cursor.min(self.last());
+        Ok(())
+    }
+
+    /// The first step in which the branch that is shown differs from another one; none where they are equal.
+    #[must_use]
+    pub fn divergence(&self, other: usize) -> Option<usize> {
+        let (here, there) = (&self.current().run, &self.branches.get(other)?.run);
+        let same = |index: &usize| {
+            let at = |run: &Run| {
+                let step = &run.steps()[*index];
+                (step.at, step.action.clone(), run.records()[step.records.clone()].to_vec())
+            };
+            at(here) != at(there)
+        };
+        let shared = here.len().min(there.len());
+        (0..shared).find(same).or_else(|| (here.len() != there.len()).then_some(shared.saturating_sub(1)))
+    }
+
+    /// The link to where one stands, with the page's own part.
+    #[must_use]
+    pub fn fragment(&self, view: BTreeMap<String, String>) -> String {
+        Link {
+            scenario: Some(self.scenario.name.clone()),
+            seed: (self.seed != 1).then_some(self.seed),
+            edits: (self.current().edits != self.own).then(|| self.current().edits.clone()),
+            index: Some(self.cursor),
+            view,
+            notices: Vec::new(),
+        }
+        .write()
+    }
+}
+
+impl Branch {
+    fn new(scenario: &Scenario, play: &Play, parent: Option<usize>, edits: Vec<Edit>) -> Result<Self, Refused> {
+        let run =
+            Run::of(play, &edits, MAX_STEPS).map_err(|error| Refused(Text::of("notice.refused").with("why", error)))?;
+        if let Some((_, error)) = run.refused().first() {
+            return Err(Refused(Text::of("notice.refused").with("why", error)));
+        }
+        let hops = Hops::of(&run);
+        let end = run.world_at(play, &edits, run.len());
+        let milestones = milestones(scenario, &run, &hops, &end);
+        let steps = milestones.iter().map(|found| (JourneyId(found.journey), found.step.clone())).collect();
+        Ok(Self { parent, edits, run, hops, end, steps, milestones })
+    }
+
+    fn world_at(&self, play: &Play, index: usize) -> World {
+        self.run.world_at(play, &self.edits, index)
+    }
+
+    fn frame(&self, play: &Play, index: usize) -> Frame {
+        let world = self.world_at(play, index);
+        let before = match index.checked_sub(1) {
+            Some(before) => self.world_at(play, before),
+            None => play.world.clone(),
+        };
+        frame(&self.run, &self.hops, index, &before, &world, &self.end)
+    }
+
+    /// Everything that happened.
+    #[must_use]
+    pub const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn view(&self) -> BranchView {
+        BranchView {
+            parent: self.parent,
+            edits: self.edits.iter().map(|edit| EditView { text: script::action(&edit.action), at: edit.at }).collect(),
+            outcome: outcome(&self.end),
+            length: self.run.len(),
+            digest: format!("{:016x}", self.run.digest()),
+        }
+    }
+}
+
+/// The packets of a run that the scenario numbers.
+fn milestones(scenario: &Scenario, run: &Run, hops: &Hops, names: &World) -> Vec<Milestone> {
+    let found = scenario.marks.iter().filter_map(|mark| {
+        let mut seen: Vec<JourneyId> = Vec::new();
+        let picked = run.records().iter().filter(|record| names.trace().matches(&mark.pick, record));
+        for record in picked {
+            if !seen.contains(&record.journey) {
+                seen.push(record.journey);
+            }
+        }
+        let journey = *seen.get(mark.skip)?;
+        let last = hops.journey(journey).last()?;
+        let index = last.arrival.map_or(last.sent, |(step, _)| step);
+        let text = Text::of(format!("step.{}.{}", scenario.name, mark.step)).with("title", &mark.title);
+        Some(Milestone { index, journey: journey.0, step: mark.step.clone(), text })
+    });
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|milestone| milestone.index);
+    found
+}
+
+/// What came of a run: the path of the peers' sessions at its end.
+fn outcome(end: &World) -> Outcome {
+    let selected = end.hosts().filter_map(|host| {
+        end.engine_if::<pinhole_proto::peer::Peer>(host)?;
+        end.log::<PeerSaid>(host).iter().rev().find_map(|(at, said)| Some((*at, said.selected()?)))
+    });
+    let best = selected.min_by_key(|(at, path)| (path.kind == PathKind::Relayed, *at));
+    let verdict = || {
+        let mut said = end.hosts().filter(|host| end.engine_if::<pinhole_proto::peer::Peer>(*host).is_some());
+        said.find_map(|host| {
+            end.log::<PeerSaid>(host).iter().rev().find_map(|(_, said)| match said.event {
+                PeerEvent::NotDirect { verdict, .. } => Some(verdict),
+                _ => None,
+            })
+        })
+    };
+    match best {
+        Some((at, path)) if path.kind != PathKind::Relayed => Outcome {
+            kind: "direct",
+            text: Text::of("outcome.direct").with_text("path", words::path(&path)).with("ms", at.as_micros() / 1000),
+        },
+        Some(_) => {
+            let verdict = verdict().map_or_else(|| "unknown".to_owned(), |verdict| verdict.name().to_owned());
+            Outcome {
+                kind: "relayed",
+                text: Text::of("outcome.relayed").with_text("verdict", Text::of(format!("verdict.{verdict}"))),
+            }
+        }
+        None => Outcome { kind: "none", text: Text::of("outcome.none") },
+    }
+}
+
+fn machines(world: &World) -> Vec<MachineView> {
+    let name = |place| world.trace().name(place).to_owned();
+    ladder::columns(world)
+        .into_iter()
+        .filter_map(|id| {
+            Some(match world.place_named(&id)? {
+                Place::Nat(nat) => MachineView {
+                    kind: "nat",
+                    addresses: world.nat(nat).pool().iter().map(ToString::to_string).collect(),
+                    realm: world.trace().realm_name(world.outside(nat)).to_owned(),
+                    inside: Some(world.trace().realm_name(world.inside(nat)).to_owned()),
+                    id: name(Place::Nat(nat)),
+                },
+                Place::Host(host) => MachineView {
+                    kind: if world.engine_if::<pinhole_proto::server::Server>(host).is_some() {
+                        "server"
+                    } else if world.engine_if::<pinhole_proto::peer::Peer>(host).is_some() {
+                        "peer"
+                    } else {
+                        "host"
+                    },
+                    addresses: world.interfaces(host).iter().map(|own| own.address.to_string()).collect(),
+                    realm: world.trace().realm_name(world.realm_of(host)).to_owned(),
+                    inside: None,
+                    id,
+                },
+            })
+        })
+        .collect()
+}
+
+/// What goes wrong on purpose in a scenario, as edits: to be seen, and to be taken away. And the rest.
+fn faults_apart(actions: &[Action]) -> (Vec<Edit>, Vec<Action>) {
+    let mut at = 0_u64;
+    let (mut faults, mut rest) = (Vec::new(), Vec::new());
+    for action in actions {
+        if let Action::Wait { ms } = action {
+            at = at.saturating_add(ms.saturating_mul(1000));
+        }
+        if matches!(action, Action::Fault(_)) {
+            faults.push(Edit { at, action: action.clone() });
+        } else {
+            rest.push(action.clone());
+        }
+    }
+    (faults, rest)
+}
+
+/// Whether one edit undoes all of another.
+fn replaces(action: &Action, known: &Action) -> bool {
+    match (action, known) {
+        (Action::SetField { nat, field, .. }, Action::SetField { nat: other, field: held, .. }) => {
+            nat == other && field == held
+        }
+        _ => false,
+    }
+}
+
+fn first() -> Scenario {
+    scenario::named(FIRST).expect("a test opens the first scenario")
+}

@@ -1,0 +1,5 @@
+//! Tests of the page's core, by its public interface.
+#![allow(clippy::unwrap_used)]
+
+mod bytes;
+mod page;
