@@ -114,6 +114,10 @@ impl Peer {
                 self.on_news(news);
                 Ok(())
             }
+            // [R-KEEP-016]
+            Packet::Sealed(_) | Packet::Punch(_) | Packet::PunchReply(_) if !self.may_be_a_peer(remote) => {
+                Err(Discard::SourceWrong)
+            }
             Packet::Sealed(sealed) => {
                 let handle = self.by_index(sealed.index).ok_or(Discard::IndexUnknown)?;
                 self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
@@ -130,6 +134,12 @@ impl Peer {
             // [R-WIRE-015]
             Packet::Discover(_) | Packet::Register(_) => Err(Discard::WrongRole),
         }
+    }
+
+    /// Whether an endpoint can be another peer's at all: what is answered goes there.
+    fn may_be_a_peer(&self, remote: Endpoint) -> bool {
+        let possible = remote.is_candidate() || (self.core.on_loopback() && remote.address().is_loopback());
+        possible && !self.core.is_own(remote) && !self.leg.is_server(remote)
     }
 
     fn on_relayed(&mut self, channel: ChannelId, packet: &[u8]) -> Result<(), Discard> {
@@ -372,6 +382,8 @@ impl Engine for Peer {
             Input::Timeout => Ok(()),
             Input::Interfaces(interfaces) => {
                 self.on_interfaces(interfaces);
+                // What begins anew begins at once: no deadline is left that has come already.
+                self.fire(now);
                 Ok(())
             }
             Input::Opened { socket, local } => {

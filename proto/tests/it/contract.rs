@@ -240,3 +240,26 @@ fn tables_stay_at_their_bounds_under_a_flood() {
     assert_eq!(snapshot.early, MAX_EARLY_PUNCHES);
     assert!(snapshot.streams <= MAX_UNPROVED_STREAMS + 4, "{}", snapshot.streams);
 }
+
+/// Clause 3: what is to be done at once is done, and not left as a deadline that has come already.
+#[test]
+fn a_change_of_interfaces_leaves_no_deadline_of_the_same_moment() {
+    let mut world = World::new(24, peer_config(1, (true, true)), peer_config(2, (true, true)));
+    world.run(Duration::from_secs(2));
+    world.connect(A, B, None);
+    world.run(Duration::from_secs(3));
+    let now = world.now;
+    let AnyEngine::Peer(peer) = &mut world.hosts[A].engine else { panic!("a peer") };
+    let moved = [pinhole_proto::Interface { address: [192, 0, 2, 77].into(), prefix: 24 }];
+    peer.handle_input(now, Input::Interfaces(&moved)).unwrap();
+    let mut opened = 0;
+    let deadline = loop {
+        match peer.poll_output() {
+            pinhole_proto::Output::Wait(at) => break at,
+            pinhole_proto::Output::Transmit { .. } | pinhole_proto::Output::Dial { .. } => opened += 1,
+            _ => {}
+        }
+    };
+    assert!(opened >= 2, "it registers anew at once, over both transports");
+    assert!(deadline.unwrap() > now, "{deadline:?}");
+}

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use pinhole_proto::constants::{CONSENT, KEEPALIVE, MAX_DATAGRAM, MAX_PEER_PACKET, PUNCH_TIMES};
+use pinhole_proto::constants::{CONSENT, DEFAULT_PORT, KEEPALIVE, MAX_DATAGRAM, MAX_PEER_PACKET, PUNCH_TIMES};
 use pinhole_proto::peer::{Accept, PeerCommand, PeerConfig, RelayPolicy};
 use pinhole_proto::wire::{Packet, PunchReply};
 use pinhole_proto::{CommandError, Discard, Duration, Endpoint, Instant, Interface, SocketId};
 
-use crate::world::{A, B, Kept, World, peer_config};
+use crate::world::{A, B, Kept, SERVER, World, peer_config};
 
 const UDP: (bool, bool) = (true, false);
 const STRANGER: &str = "203.0.113.9:9";
@@ -110,7 +110,7 @@ fn a_private_endpoint_is_tried_with_evidence_only_and_the_impossible_never() {
         };
         assert_eq!(to("192.168.7.7:4321"), shared);
         assert!(!to("127.0.0.1:4321") && !to(&Endpoint::new(own, 4321).to_string()) && !to("18.181.0.31:4321"));
-        assert!(world.told(A, "selected", "public"));
+        assert!(world.told(A, "established", ""));
     }
 }
 
@@ -210,6 +210,31 @@ fn a_packet_from_another_source_makes_a_path_of_its_own_and_moves_nothing() {
     assert_eq!(world.peer(B).snapshot().sessions[0].selected, selected);
     let octets: usize = world.hosts[B].sent.iter().filter(|(_, to, _)| *to == stranger).map(|(.., o)| o.len()).sum();
     assert!(octets <= 3 * check.len(), "{octets} for {}", check.len());
+}
+
+// [R-KEEP-016]
+#[test]
+fn an_authentic_packet_from_where_no_peer_can_be_is_not_answered() {
+    let (mut world, _) = direct(64);
+    let before = punched(&world, A, 0x0a).len();
+    assert!(world.run_until(Duration::from_secs(20), |world| punched(world, A, 0x0a).len() > before));
+    let (_, check) = punched(&world, A, 0x0a).pop().unwrap();
+    let (sent, snapshot) = (world.hosts[B].sent.len(), world.peer(B).snapshot());
+    let (own, server) = (world.hosts[B].address, world.hosts[SERVER].address);
+    let impossible = [
+        format!("{own}:4321"),
+        format!("{server}:{DEFAULT_PORT}"),
+        "255.255.255.255:9".into(),
+        "224.0.0.1:9".into(),
+        "127.0.0.1:9".into(),
+        "203.0.113.9:0".into(),
+    ];
+    for source in &impossible {
+        assert_eq!(deliver(&mut world, B, source, &check), Some(Discard::SourceWrong), "{source}");
+    }
+    assert_eq!((world.hosts[B].sent.len(), world.peer(B).snapshot()), (sent, snapshot));
+    // It was not used up.
+    assert_eq!(deliver(&mut world, B, STRANGER, &check), None);
 }
 
 // [R-PUNCH-019] [R-PUNCH-020]

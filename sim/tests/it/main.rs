@@ -5,6 +5,7 @@ mod around;
 mod draft;
 mod faults;
 mod filtering;
+mod glare;
 mod guidance;
 mod inspect;
 mod journeys;

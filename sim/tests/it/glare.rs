@@ -1,0 +1,109 @@
+//! Both sides connect at once.
+
+use pinhole_proto::peer::{CloseReason, Peer, PeerCommand, PeerEvent, PeerReply, SessionHandle};
+use pinhole_proto::{Duration, Transport};
+use pinhole_sim::topology::{self, Plan};
+use pinhole_sim::worlds::Trio;
+use pinhole_sim::{Chance, HostId};
+
+fn connect(trio: &mut Trio, host: HostId, transport: Transport) -> SessionHandle {
+    let peer = if host == trio.net.a { trio.b } else { trio.a };
+    match trio.command(host, PeerCommand::Connect { peer, transport: Some(transport) }) {
+        Ok(PeerReply::Session(session)) => session,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The sessions that the application has.
+fn alive(trio: &Trio, host: HostId) -> Vec<SessionHandle> {
+    let peer: &Peer = trio.world.engine(host);
+    let sessions = peer.snapshot().sessions.into_iter();
+    sessions.filter(|session| session.state == "established").map(|session| session.handle).collect()
+}
+
+fn established(trio: &Trio, host: HostId, wanted: SessionHandle) -> bool {
+    let mut said = trio.said(host).iter();
+    said.any(|(_, said)| matches!(said.event, PeerEvent::Established { session, .. } if session == wanted))
+}
+
+/// A asks, B asks `later`, or sooner where that is negative; and what came of it.
+fn meet(seed: u64, transport: Transport, later: i64, plan: &Plan) -> Result<Duration, String> {
+    let mut trio = Trio::new(seed, plan, topology::two_nats, |config| {
+        config.udp = transport == Transport::Udp;
+        config.tcp = transport == Transport::Tcp;
+    });
+    if !trio.register() {
+        return Err("no registration".into());
+    }
+    let (a, b) = (trio.net.a, trio.net.b);
+    let (first, second) = if later >= 0 { (a, b) } else { (b, a) };
+    let begin = trio.world.now();
+    let one = connect(&mut trio, first, transport);
+    trio.world.run_for(Duration::from_millis(later.unsigned_abs()));
+    let two = connect(&mut trio, second, transport);
+    let direct = |trio: &Trio| [a, b].into_iter().all(|host| trio.is_direct(host) && alive(trio, host).len() == 1);
+    let mut after = None;
+    for _ in 0..2_000 {
+        trio.world.run_for(Duration::from_millis(10));
+        after = after.filter(|_| direct(&trio)).or_else(|| direct(&trio).then(|| trio.world.now() - begin));
+    }
+    for (host, session) in [(first, one), (second, two)] {
+        if !established(&trio, host, session) {
+            return Err(format!("{host:?} did not get what it asked for\n{}", trio.world.trace().ladder()));
+        }
+        let known = trio.said(host).iter().filter_map(|(_, said)| match said.event {
+            PeerEvent::Closed { session, reason } => Some((session, reason)),
+            _ => None,
+        });
+        let known: Vec<_> = known.filter(|(_, reason)| *reason != CloseReason::Superseded).collect();
+        if !known.is_empty() || alive(&trio, host).len() != 1 {
+            return Err(format!("{host:?}: {known:?}, {:?} alive", alive(&trio, host)));
+        }
+    }
+    // Data flows both ways on what is left.
+    for (from, to) in [(a, b), (b, a)] {
+        let session = alive(&trio, from)[0];
+        for _ in 0..8 {
+            trio.command(from, PeerCommand::Send { session, datagram: b"one" }).map_err(|error| error.to_string())?;
+            trio.world.run_for(Duration::from_millis(100));
+        }
+        let kept = alive(&trio, to)[0];
+        let heard = trio.said(to).iter().any(|(_, said)| {
+            said.octets == b"one" && matches!(said.event, PeerEvent::Datagram { session, .. } if session == kept)
+        });
+        if !heard {
+            return Err(format!("{to:?} heard nothing"));
+        }
+    }
+    after.ok_or_else(|| format!("relayed\n{}", trio.world.trace().ladder()))
+}
+
+// [R-INTRO-016] [R-INTRO-017]
+#[test]
+fn whenever_two_ask_for_each_other_both_get_the_one_session_there_is() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut worst = Duration::ZERO;
+        for later in (-260..=260).step_by(10) {
+            match meet(1, transport, later, &Plan::default()) {
+                Ok(after) => worst = worst.max(after),
+                Err(why) => panic!("{transport:?}, {later} ms: {why}"),
+            }
+        }
+        println!("{transport:?}: direct after at most {worst:?}");
+        assert!(worst < Duration::from_secs(4), "{transport:?}: {worst:?}");
+    }
+}
+
+#[test]
+fn two_that_ask_for_each_other_meet_over_bad_lines_too() {
+    let mut plan = Plan::default();
+    for line in [&mut plan.line_a, &mut plan.line_b] {
+        *line = line.with_loss(Chance::percent(5)).with_jitter(Duration::from_millis(30));
+    }
+    for seed in 1..=20 {
+        let later = i64::try_from(seed % 7).expect("a small number") * 25 - 75;
+        if let Err(why) = meet(seed, Transport::Udp, later, &plan) {
+            panic!("seed {seed}: {why}");
+        }
+    }
+}
