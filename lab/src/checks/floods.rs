@@ -8,15 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use nix::sys::signal::Signal;
 use pinhole_lab::trial::{Over, is, now_us};
 use pinhole_lab::{Kind, Lab, NatKind};
-use pinhole_proto::constants::{DEFAULT_PORT, MAX_RATES, MAX_REQUESTS};
+use pinhole_proto::constants::{DEFAULT_PORT, MAX_FORWARDS, MAX_RATES, MAX_REQUESTS};
 use pinhole_proto::noise::{Dalek, public_key};
 use pinhole_proto::server::Limits;
 use pinhole_proto::wire::code::Refusal;
 use pinhole_proto::wire::control::Refuse;
 use pinhole_proto::wire::message::Reply;
 use pinhole_proto::{PeerId, ServerKey};
+use serde_json::Value;
 
 use super::Context;
 use super::client::{Client, hollow_register};
@@ -25,9 +27,12 @@ use super::setting::{START, Setting, end, exchange, silent_about, tail, two_nats
 
 /// Strangers fill what strangers can fill; then come a million garbage datagrams, 100,000 valid `Register`s
 /// from one source, and 10,000 `Connect`s to nobody. The memory is measured before, when the tables are
-/// full, and at the end.
+/// full, and at the end; after each the server tells how many entries its tables have.
 pub(crate) fn server(context: &Context) -> anyhow::Result<String> {
-    let setting = Setting::new(context, &two_nats(), Over::Udp)?;
+    // As many as can be filled well before the first of them lapses.
+    let limit = context.size(400, 1_024);
+    let options = ["--engines", &ENGINES.to_string(), "--max-pending", &limit.to_string()];
+    let mut setting = Setting::with_server(context, Lab::build(&two_nats())?, Over::Udp, &options)?;
     let (_b, id) = setting.listener("b", &[])?;
     let process = setting.server.as_ref().context("no server")?.id();
     let flooder = Flooder { lab: &setting.lab, server: setting.server_endpoint()?, key: setting.server_key()? };
@@ -37,6 +42,10 @@ pub(crate) fn server(context: &Context) -> anyhow::Result<String> {
     let (sources, pending) = flooder.fill(context)?;
     let full = memory(process)?;
     write!(said, "{sources} sources, {pending} of them with a pending registration; ")?;
+    let tables = Tables::ask(&mut setting, limit)?;
+    let filled = tables.iter().all(|tables| tables.pending == limit / ENGINES);
+    ensure!(filled, "tables of pending registrations are not full: {tables:?}");
+    let flooder = Flooder { lab: &setting.lab, server: setting.server_endpoint()?, key: setting.server_key()? };
 
     let (sent, arrived, answered) = flooder.garbage(context.size(50_000, 1_000_000))?;
     let after_garbage = memory(process)?;
@@ -49,6 +58,9 @@ pub(crate) fn server(context: &Context) -> anyhow::Result<String> {
 
     let (asked, refused) = flooder.connects(context.size(500, 10_000))?;
     let last = memory(process)?;
+    let most = Tables::ask(&mut setting, limit)?;
+    let most = most.iter().map(|tables| tables.rates.into_iter().max().unwrap_or_default()).max().unwrap_or_default();
+    write!(said, "the fullest table of rates has {most} of {MAX_RATES} keys; ")?;
     write!(said, "{refused} of {asked} Connects to nobody refused; ")?;
 
     let begin = Instant::now();
@@ -62,6 +74,50 @@ pub(crate) fn server(context: &Context) -> anyhow::Result<String> {
     Ok(said)
 }
 
+/// What an engine says of its tables.
+#[derive(Debug)]
+struct Tables {
+    pending: usize,
+    rates: [usize; 4],
+}
+
+impl Tables {
+    /// Asks the server; no table of any engine has more entries than it may.
+    fn ask(setting: &mut Setting<'_>, pending_limit: usize) -> anyhow::Result<Vec<Self>> {
+        let server = setting.server.as_mut().context("no server")?;
+        let before = server.said().iter().filter(|event| is(event, "tables")).count();
+        server.signal(Signal::SIGUSR1);
+        let mut all = Vec::new();
+        let share = |limit: usize| limit.div_ceil(ENGINES);
+        let limits = Limits::default();
+        for number in before..before + ENGINES {
+            let mut earlier = number;
+            let said = server.wait_for("tables", START, |event| match (is(event, "tables"), earlier) {
+                (true, 0) => Some(event.clone()),
+                (true, _) => {
+                    earlier -= 1;
+                    None
+                }
+                (false, _) => None,
+            })?;
+            let count = |field: &Value| field.as_u64().and_then(|count| usize::try_from(count).ok());
+            let within = |field: &Value, limit: usize| count(field).is_some_and(|count| count <= limit);
+            let rates = ["registers", "resets", "to-target", "by-pair"].map(|name| &said["rates"][name]);
+            let bounded = within(&said["registrations"], share(limits.registrations))
+                && within(&said["pending"], share(pending_limit))
+                && within(&said["channels"], share(limits.channels))
+                && within(&said["streams"], share(limits.streams))
+                && within(&said["asked"], MAX_FORWARDS)
+                && within(&said["told"], MAX_FORWARDS)
+                && rates.iter().all(|table| within(table, MAX_RATES));
+            ensure!(bounded, "a table has more entries than it may: {said}");
+            let pending = count(&said["pending"]).context("no count")?;
+            all.push(Self { pending, rates: rates.map(|table| count(table).unwrap_or_default()) });
+        }
+        Ok(all)
+    }
+}
+
 struct Flooder<'a> {
     lab: &'a Lab,
     server: SocketAddr,
@@ -72,7 +128,7 @@ impl Flooder<'_> {
     /// As many sources as the tables of rates and of pending registrations hold, and more.
     fn fill(&self, context: &Context) -> anyhow::Result<(usize, usize)> {
         let every = MAX_RATES + 2_000;
-        let pending = context.size(600, Limits::default().pending + 500);
+        let pending = context.size(600, 1_500);
         // Every address of this network is the server's own host, so that one host can be many sources.
         let status =
             self.lab.command("s", "ip")?.args(["route", "add", "local", "19.0.0.0/8", "dev", "lo"]).status()?;
@@ -83,7 +139,8 @@ impl Flooder<'_> {
             for number in 0..every {
                 let [_, b, c, d] = (number as u32 * 7 + 1).to_be_bytes();
                 let socket = UdpSocket::bind((IpAddr::V4(Ipv4Addr::new(19, b, c, d)), 0))?;
-                if number < pending {
+                // Those that are to be pending come last: they are not so for long.
+                if number >= every - pending {
                     let mut client = Client::new(socket, self.server, self.key, number as u64)?;
                     let greeting = client.greet()?;
                     client.try_register(&greeting)?;
@@ -382,5 +439,7 @@ fn nobody(dice: &mut Dice) -> PeerId {
 /// The server's second address, on which no server listens.
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(18, 181, 0, 32));
 const PORT: u16 = 4321;
+/// So that the check measures the same on every machine.
+const ENGINES: usize = 2;
 /// 8 MB.
 const ALLOWED_KIB: u64 = 8_000_000 / 1_024;

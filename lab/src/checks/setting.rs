@@ -21,6 +21,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) url: String,
     context: &'a Context,
     over: Over,
+    /// What the server is started with, beside what every check needs.
+    server_options: Vec<String>,
     programs_started: Cell<u32>,
     // Last: whoever runs in it ends before.
     pub(crate) lab: Lab,
@@ -34,8 +36,25 @@ impl<'a> Setting<'a> {
 
     /// As [`new`](Self::new), in a lab that is there.
     pub(crate) fn in_lab(context: &'a Context, lab: Lab, over: Over) -> anyhow::Result<Self> {
-        let programs_started = Cell::new(0);
-        let mut setting = Self { lab, context, over, server: None, url: String::new(), programs_started };
+        Self::with_server(context, lab, over, &[])
+    }
+
+    /// As [`in_lab`](Self::in_lab), with more options for the server.
+    pub(crate) fn with_server(
+        context: &'a Context,
+        lab: Lab,
+        over: Over,
+        server_options: &[&str],
+    ) -> anyhow::Result<Self> {
+        let mut setting = Self {
+            lab,
+            context,
+            over,
+            server: None,
+            url: String::new(),
+            server_options: server_options.iter().map(ToString::to_string).collect(),
+            programs_started: Cell::new(0),
+        };
         setting.start_server()?;
         Ok(setting)
     }
@@ -45,7 +64,7 @@ impl<'a> Setting<'a> {
         let address = self.address("s")?.to_string();
         let mut command = self.lab.command("s", &self.context.programs.server)?;
         command.args(["--json", "--listen", &address, "--host", &address, "--key-file"]);
-        command.arg(self.context.directory.join("server.key"));
+        command.arg(self.context.directory.join("server.key")).args(&self.server_options);
         self.observe(&mut command, "server")?;
         let mut server = Running::start("pinhole-server", command)?;
         server.wait_for("listening", START, |value| {
