@@ -393,7 +393,7 @@ where
                 Output::Transmit { socket, local, remote, ttl, payload } => {
                     io.transmit(socket, local, remote, ttl, payload)
                 }
-                Output::Dial { stream, from, remote, ttl } => io.dial(stream, from, remote, ttl),
+                Output::Dial { stream, from, local, remote, ttl } => io.dial(stream, from, local, remote, ttl),
                 Output::Write { stream, octets } => io.write(stream, octets),
                 Output::Read { stream, on } => io.read(stream, on),
                 Output::Close { stream, abort } => io.close(stream, abort, now),

@@ -121,10 +121,17 @@ impl Io {
         self.outbound.push(origin, remote, payload);
     }
 
-    pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8>) {
+    pub(crate) fn dial(
+        &mut self,
+        stream: StreamId,
+        from: SocketId,
+        local: Option<Address>,
+        remote: Endpoint,
+        ttl: Option<u8>,
+    ) {
         let dialled = match self.ports.get(&from) {
             Some(port) => {
-                let address = self.addresses.source(remote.family());
+                let address = local.unwrap_or_else(|| self.addresses.source(remote.family()));
                 let local = SocketAddr::new(address, port.local.port());
                 self.streams.dial(&self.reactor, stream, local, remote, ttl).map_err(|error| of_io(&error))
             }

@@ -179,7 +179,7 @@ enum Out<'a, E> {
     Open { socket: SocketId, transport: Transport, family: u8, port: u16, share: Option<SocketId> },
     Shut { socket: SocketId },
     Transmit { socket: SocketId, local: Option<Address>, remote: Endpoint, ttl: Option<u8>, payload: Hex<'a> },
-    Dial { stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8> },
+    Dial { stream: StreamId, from: SocketId, local: Option<Address>, remote: Endpoint, ttl: Option<u8> },
     Write { stream: StreamId, octets: Hex<'a> },
     Read { stream: StreamId, on: bool },
     Close { stream: StreamId, abort: bool },
@@ -237,7 +237,7 @@ impl<'a, E> From<&'a Output<'_, E>> for Out<'a, E> {
             Output::Transmit { socket, local, remote, ttl, payload } => {
                 Self::Transmit { socket, local, remote, ttl, payload: Hex(payload) }
             }
-            Output::Dial { stream, from, remote, ttl } => Self::Dial { stream, from, remote, ttl },
+            Output::Dial { stream, from, local, remote, ttl } => Self::Dial { stream, from, local, remote, ttl },
             Output::Write { stream, octets } => Self::Write { stream, octets: Hex(octets) },
             Output::Read { stream, on } => Self::Read { stream, on },
             Output::Close { stream, abort } => Self::Close { stream, abort },

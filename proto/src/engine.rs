@@ -235,6 +235,8 @@ pub enum Output<'a, E> {
         stream: StreamId,
         /// The local port to dial from.
         from: SocketId,
+        /// The local address to dial from; the system's choice when absent.
+        local: Option<Address>,
         /// Where to.
         remote: Endpoint,
         /// The IP time to live of the SYN; the system's when absent.

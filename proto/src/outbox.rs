@@ -20,7 +20,7 @@ enum Item<E> {
     Open { socket: SocketId, transport: Transport, family: Family, port: u16, share: Option<SocketId> },
     Shut { socket: SocketId },
     Transmit { socket: SocketId, local: Option<Address>, remote: Endpoint, ttl: Option<u8>, payload: Range<usize> },
-    Dial { stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8> },
+    Dial { stream: StreamId, from: SocketId, local: Option<Address>, remote: Endpoint, ttl: Option<u8> },
     Write { stream: StreamId, octets: Range<usize> },
     Read { stream: StreamId, on: bool },
     Close { stream: StreamId, abort: bool },
@@ -59,7 +59,11 @@ impl<E> Outbox<E> {
     }
 
     pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint) {
-        self.items.push_back(Item::Dial { stream, from, remote, ttl: None });
+        self.dial_from(stream, from, None, remote);
+    }
+
+    pub(crate) fn dial_from(&mut self, stream: StreamId, from: SocketId, local: Option<Address>, remote: Endpoint) {
+        self.items.push_back(Item::Dial { stream, from, local, remote, ttl: None });
     }
 
     pub(crate) fn write(&mut self, stream: StreamId, parts: &[&[u8]]) {
@@ -102,7 +106,7 @@ impl<E> Outbox<E> {
             Item::Transmit { socket, local, remote, ttl, payload } => {
                 Output::Transmit { socket, local, remote, ttl, payload: &arena[payload] }
             }
-            Item::Dial { stream, from, remote, ttl } => Output::Dial { stream, from, remote, ttl },
+            Item::Dial { stream, from, local, remote, ttl } => Output::Dial { stream, from, local, remote, ttl },
             Item::Write { stream, octets } => Output::Write { stream, octets: &arena[octets] },
             Item::Read { stream, on } => Output::Read { stream, on },
             Item::Close { stream, abort } => Output::Close { stream, abort },
@@ -128,7 +132,7 @@ impl<'a> Output<'a, core::convert::Infallible> {
             Self::Transmit { socket, local, remote, ttl, payload } => {
                 Output::Transmit { socket, local, remote, ttl, payload }
             }
-            Self::Dial { stream, from, remote, ttl } => Output::Dial { stream, from, remote, ttl },
+            Self::Dial { stream, from, local, remote, ttl } => Output::Dial { stream, from, local, remote, ttl },
             Self::Write { stream, octets } => Output::Write { stream, octets },
             Self::Read { stream, on } => Output::Read { stream, on },
             Self::Close { stream, abort } => Output::Close { stream, abort },

@@ -80,7 +80,9 @@ where
                 Output::Transmit { socket, local, remote, ttl, payload } => {
                     sink(Output::Transmit { socket, local, remote, ttl, payload })
                 }
-                Output::Dial { stream, from, remote, ttl } => sink(Output::Dial { stream, from, remote, ttl }),
+                Output::Dial { stream, from, local, remote, ttl } => {
+                    sink(Output::Dial { stream, from, local, remote, ttl })
+                }
                 Output::Write { stream, octets } => sink(Output::Write { stream, octets }),
                 Output::Read { stream, on } => sink(Output::Read { stream, on }),
                 Output::Close { stream, abort } => sink(Output::Close { stream, abort }),

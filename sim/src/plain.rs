@@ -298,7 +298,7 @@ impl Engine for Plain {
                 Output::Transmit { socket: *socket, local: None, remote: *remote, ttl: *ttl, payload }
             }
             Some(Order::Dial(stream, from, remote)) => {
-                Output::Dial { stream: *stream, from: *from, remote: *remote, ttl: None }
+                Output::Dial { stream: *stream, from: *from, local: None, remote: *remote, ttl: None }
             }
             Some(Order::Write(stream, octets)) => Output::Write { stream: *stream, octets },
             Some(Order::Close(stream)) => Output::Close { stream: *stream, abort: false },

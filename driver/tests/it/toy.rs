@@ -114,7 +114,7 @@ impl Engine for Toy {
                 Output::Transmit { socket: *socket, local: *local, remote: *remote, ttl: *ttl, payload }
             }
             Some(Order::Dial(stream, from, remote, ttl)) => {
-                Output::Dial { stream: *stream, from: *from, remote: *remote, ttl: *ttl }
+                Output::Dial { stream: *stream, from: *from, local: None, remote: *remote, ttl: *ttl }
             }
             Some(Order::Write(stream, octets)) => Output::Write { stream: *stream, octets },
             Some(Order::Read(stream, on)) => Output::Read { stream: *stream, on: *on },

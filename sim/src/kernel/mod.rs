@@ -195,8 +195,8 @@ impl Kernel {
                     self.effects.notices.push_back(notice);
                 }
             }
-            Output::Dial { stream, from, remote, ttl } => {
-                if let Err(error) = self.dial(now, stream, from, remote, ttl) {
+            Output::Dial { stream, from, local, remote, ttl } => {
+                if let Err(error) = self.dial(now, stream, (from, local), remote, ttl) {
                     let notice = Notice::Closed(stream, Some(error));
                     self.effects.notices.push_back(notice);
                 }
@@ -302,15 +302,19 @@ impl Kernel {
             Some(socket) if socket.transport == Transport::Udp => socket.port,
             Some(_) | None => return Err(NetError::Other),
         };
-        let source = match local {
-            Some(local) if self.addresses.contains(&local) => local,
-            Some(_) => return Err(NetError::AddressNotAvailable),
-            None => self.source_for(remote).ok_or(NetError::Unreachable)?,
-        };
+        let source = self.source(local, remote)?;
         let mut packet = Packet::udp(Endpoint::new(source, port), remote, payload);
         packet.ttl = ttl.unwrap_or(Packet::TTL);
         self.effects.packets.push_back(packet);
         Ok(())
+    }
+
+    fn source(&self, local: Option<Address>, remote: Endpoint) -> Result<Address, NetError> {
+        match local {
+            Some(local) if self.addresses.contains(&local) => Ok(local),
+            Some(_) => Err(NetError::AddressNotAvailable),
+            None => self.source_for(remote).ok_or(NetError::Unreachable),
+        }
     }
 
     /// The address that the system sends from: the host's first of the family, or `remote` itself if it is

@@ -1,6 +1,6 @@
 //! TCP of a host: which connection a segment belongs to, and what the engine orders.
 
-use pinhole_proto::{Endpoint, Instant, NetError, SocketId, StreamId, Transport, engine::MAX_UNWRITTEN};
+use pinhole_proto::{Address, Endpoint, Instant, NetError, SocketId, StreamId, Transport, engine::MAX_UNWRITTEN};
 
 use super::connection::{Connection, Fate};
 use super::receipt::{HostReceipt, HostRule, Taker, TcpState};
@@ -12,7 +12,7 @@ impl Kernel {
         &mut self,
         now: Instant,
         stream: StreamId,
-        from: SocketId,
+        (from, local): (SocketId, Option<Address>),
         remote: Endpoint,
         ttl: Option<u8>,
     ) -> Result<(), NetError> {
@@ -20,7 +20,7 @@ impl Kernel {
             Some(socket) if socket.transport == Transport::Tcp => socket.port,
             Some(_) | None => return Err(NetError::Other),
         };
-        let source = self.source_for(remote).ok_or(NetError::Unreachable)?;
+        let source = self.source(local, remote)?;
         let tuple = (Endpoint::new(source, port), remote);
         if self.connections.contains_key(&tuple) {
             return Err(NetError::AddressNotAvailable);

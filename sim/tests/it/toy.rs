@@ -188,7 +188,7 @@ impl Engine for Toy {
                 Output::Transmit { socket: SocketId(socket), local: None, remote, ttl: Some(ttl), payload: b"short" }
             }
             Do::Dial(stream, from, remote) => {
-                Output::Dial { stream: StreamId(stream), from: SocketId(from), remote, ttl: None }
+                Output::Dial { stream: StreamId(stream), from: SocketId(from), local: None, remote, ttl: None }
             }
             Do::Write(stream, ref octets) => Output::Write { stream: StreamId(stream), octets },
             Do::Read(stream, on) => Output::Read { stream: StreamId(stream), on },
