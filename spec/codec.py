@@ -25,6 +25,7 @@ def registry(name):
 LIMITS = {row["name"]: int(row["value"]) for row in registry("limits") if row["value"].isdigit()}
 PACKETS = {int(row["value"], 16): row["name"] for row in registry("packets") if row["status"] == "assigned"}
 MESSAGES = {int(row["value"], 16): row["name"] for row in registry("messages") if row["status"] == "assigned"}
+DIAL_BACK = 0x8002
 EXTENSIONS = {int(row["value"], 16) for row in registry("extensions") if row["status"] == "assigned"}
 WEAK = {bytes.fromhex(row["value"]) for row in registry("weak-keys")}
 
@@ -195,16 +196,17 @@ DISCOVERED = [
 
 
 def extensions(rest):
-    reader, before, count = Reader(rest, "extension-malformed"), -1, 0
+    reader, before, count, found = Reader(rest, "extension-malformed"), -1, 0, {}
     while reader.rest:
         kind = reader.big_endian(2)
-        reader.counted()
+        found[kind] = reader.counted()
         count += 1
         if kind <= before or count > LIMITS["MAX_EXTENSIONS"]:
             raise Discard("extension-malformed")
         if kind < 0x8000 and kind not in EXTENSIONS:
             raise Discard("extension-unknown")
         before = kind
+    return found
 
 
 def body(rest, layout):
@@ -247,7 +249,8 @@ def discovered(reader):
     inner = Reader(reader.rest, "body-malformed", mask=transaction)
     found = fields(inner, DISCOVERED)
     malformed(not found["versions"] or not found["keys"])
-    extensions(inner.rest)
+    dial_back = extensions(inner.rest).get(DIAL_BACK, b"")
+    found["dial_back"] = dial_back[0] if len(dial_back) == 1 else None
     return {"transaction": transaction.hex(), **found}
 
 

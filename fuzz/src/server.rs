@@ -445,7 +445,10 @@ impl World {
                     let proved = self.accounts.get(&public).is_some_and(|account| account.proved);
                     assert!(proved, "{public} returned its nonce");
                 }
-                Order::Dial(..) => panic!("a server dials nobody"),
+                Order::Dial(_, _, remote) => {
+                    let asks = self.clients.iter().any(|client| client.home == remote && client.stream.is_some());
+                    assert!(asks, "dials {remote}, which has no stream here");
+                }
                 _ => {}
             }
         }

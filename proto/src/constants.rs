@@ -60,6 +60,14 @@ pub const PENDING_LIFETIME: Duration = Duration::from_secs(10);
 pub const MAX_PENDING_SOURCES: usize = 3;
 /// How long the old endpoint of a registration has to answer (`spec/registration.md`).
 pub const MOVE_CHECK: Duration = Duration::from_secs(1);
+/// How long a dial that a stream asked for is waited for (`spec/behaviour.md`).
+pub const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(5);
+/// The most dials at once that streams asked for (`spec/behaviour.md`).
+pub const MAX_DIAL_BACKS: usize = 64;
+/// The dials a second that streams of one source may ask for (`spec/behaviour.md`).
+pub const DIAL_BACKS_PER_SECOND: u32 = 1;
+/// Those that may come at once (`spec/behaviour.md`).
+pub const DIAL_BACKS_BURST: u32 = 8;
 /// How often cookie secrets change; two are valid (`spec/discovery.md`).
 pub const COOKIE_ROTATION: Duration = Duration::from_secs(60);
 /// The most `Reset`s a second to one source (`spec/registration.md`).

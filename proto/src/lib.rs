@@ -36,12 +36,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod alternates;
 mod association;
 pub mod constants;
 pub mod discard;
 pub mod endpoint;
 pub mod engine;
 pub mod key;
+pub mod netcheck;
 pub mod noise;
 mod outbox;
 pub mod peer;

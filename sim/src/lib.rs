@@ -65,6 +65,7 @@ mod node;
 pub mod packet;
 mod pick;
 pub mod plain;
+pub mod profile;
 mod rng;
 pub mod scenario;
 pub mod topology;

@@ -63,6 +63,7 @@ impl World {
                     alternates: List::from_first((flags & 4 == 0).then(|| endpoint(SERVERS[1]))),
                     keys: List::from_first([public(if flags & 8 == 8 { SERVER + 1 } else { SERVER })]),
                     cookie: [twist; 16],
+                    dial_back: None,
                 })
                 .encode()
             }

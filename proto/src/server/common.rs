@@ -3,12 +3,13 @@
 use alloc::collections::BTreeMap;
 
 use super::api::{Recipient, ServerConfig, ServerEvent};
+use super::dial_back::DialBacks;
 use super::forward::{Ask, AskId, Errand, Forwards};
 use super::link::Link;
 use super::sockets::Sockets;
 use super::streams::Streams;
 use crate::discard::Discard;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Address, Endpoint};
 use crate::engine::{SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::outbox::Outbox;
@@ -30,6 +31,8 @@ pub(super) enum Timer {
     Forward(AskId),
     /// A binding over UDP was not refreshed within its lifetime.
     Lifetime(Index),
+    /// A dial that a stream asked for was not answered.
+    DialBack(StreamId),
     /// A `Register` was not answered by its `PathReply`.
     Pending(Index),
     /// The old endpoint of a moving binding had its time, or the check of a new one has lapsed.
@@ -48,6 +51,7 @@ pub(super) struct Common {
     pub(super) config: ServerConfig,
     pub(super) out: Outbox<ServerEvent<'static>>,
     pub(super) sockets: Sockets,
+    pub(super) dial_backs: DialBacks,
     pub(super) streams: Streams,
     pub(super) timers: Timers<Timer>,
     /// Values that appear on the wire.
@@ -87,14 +91,14 @@ impl Common {
         now: Instant,
         stream: StreamId,
         socket: SocketId,
-        remote: Endpoint,
+        (local, remote): (Address, Endpoint),
     ) -> Result<(), Discard> {
         if self.streams.contains(stream) {
             return Err(Discard::StreamUnknown);
         }
         let accepted = self.sockets.port(socket, Transport::Tcp).and_then(|_| {
             let (limits, timers) = (&self.config.limits, &mut self.timers);
-            self.streams.on_accepted(now, stream, (socket, remote), limits, timers)
+            self.streams.on_accepted(now, stream, (socket, local, remote), limits, timers)
         });
         if accepted.is_err() {
             self.out.close(stream, true);

@@ -5,9 +5,11 @@ use super::link::Link;
 use crate::constants::{COOKIE_ROTATION, DISCOVER_SIZE, VERSION};
 use crate::discard::Discard;
 use crate::endpoint::Address;
+use crate::engine::SocketId;
 use crate::key::ServerKey;
 use crate::rng::keyed;
 use crate::time::Instant;
+use crate::wire::code::DialBack;
 use crate::wire::discover::{Cookie, Discover, Discovered, ReplyFrom};
 use crate::wire::message::body;
 use crate::wire::{List, Packet, Versions};
@@ -37,12 +39,11 @@ impl Discovery {
         discover: &Discover,
         common: &mut Common,
     ) -> Result<(), Discard> {
-        let from = answer_from(link, discover.reply_from, common)?;
         let family = link.remote().family();
         // [R-DISC-018]
         let alternates = common.config.alternates.iter().copied().filter(|alternate| alternate.family() == family);
         // [R-DISC-004] [R-DISC-007]
-        let discovered = Packet::Discovered(Discovered {
+        let mut answer = Discovered {
             transaction: discover.transaction,
             versions: versions(),
             // [R-DISC-006]
@@ -50,8 +51,26 @@ impl Discovery {
             alternates: List::from_first(alternates),
             keys: List::from_first([self.key]),
             cookie: self.cookie(period(now), link, port),
-        })
-        .encode();
+            dial_back: None,
+        };
+        let from = match (link, discover.reply_from.0) {
+            (_, 0) => link,
+            (Link::Datagram { socket, local, remote }, _) => {
+                let (socket, local) = other(socket, local, discover.reply_from, common)?;
+                Link::Datagram { socket, local, remote }
+            }
+            (Link::Stream { stream, remote }, _) => {
+                let (socket, local) = common.streams.local(stream).ok_or(Discard::StreamUnknown)?;
+                let from = other(socket, Some(local), discover.reply_from, common)?;
+                let Common { dial_backs, timers, out, .. } = common;
+                if dial_backs.dial(now, (stream, remote), from, answer.clone(), timers, out) {
+                    return Ok(());
+                }
+                answer.dial_back = Some(DialBack::FAILED);
+                link
+            }
+        };
+        let discovered = Packet::Discovered(answer).encode();
         // Three alternates of IPv6 leave 50 octets, so this holds; a reflector must not depend on it.
         if discovered.len() > DISCOVER_SIZE {
             return Err(Discard::OverLimit);
@@ -81,21 +100,21 @@ impl Discovery {
     }
 }
 
-/// Where the answer leaves from: only datagrams can change their socket and address.
-fn answer_from(link: Link, ReplyFrom(bits): ReplyFrom, common: &Common) -> Result<Link, Discard> {
+/// The socket and the own address that an answer leaves from, or a dial.
+fn other(
+    mut socket: SocketId,
+    mut local: Option<Address>,
+    ReplyFrom(bits): ReplyFrom,
+    common: &Common,
+) -> Result<(SocketId, Option<Address>), Discard> {
     // [R-DISC-005]
-    let (mut socket, mut local, remote) = match (link, bits) {
-        (_, 0) => return Ok(link),
-        (Link::Datagram { socket, local, remote }, _) => (socket, local, remote),
-        (Link::Stream { .. }, _) => return Err(Discard::MessageUnexpected),
-    };
     if bits & OTHER_PORT != 0 {
         socket = common.sockets.other_port(socket).ok_or(Discard::MessageUnexpected)?;
     }
     if bits & OTHER_ADDRESS != 0 {
         local = Some(other_address(local, common.config.addresses).ok_or(Discard::MessageUnexpected)?);
     }
-    Ok(Link::Datagram { socket, local, remote })
+    Ok((socket, local))
 }
 
 fn other_address(local: Option<Address>, addresses: Option<[Address; 2]>) -> Option<Address> {

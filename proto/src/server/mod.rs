@@ -5,6 +5,7 @@
 //! | part | file |
 //! |---|---|
 //! | answers `Discover`, makes cookies | `discovery.rs` |
+//! | dials whoever asked for it over a stream | `dial_back.rs` |
 //! | `Register`: rates, cookies, handshake; who has not proved its source yet | `admission.rs`, `pending.rs` |
 //! | registered peers, their bindings and requests | `registry.rs`, `registration.rs`, `binding.rs` |
 //! | answers that a peer wants later | `echo.rs` |
@@ -32,6 +33,7 @@
 //! | remembered answers to other engines | `MAX_FORWARDS` | the oldest goes |
 //! | octets on their way to or from another engine, per channel of streams | `FORWARD_WINDOW` | who sends waits |
 //! | streams | `Limits::streams`, per source | the new one is aborted |
+//! | dials that streams asked for | `MAX_DIAL_BACKS` | the new one is refused |
 //! | each table of rates | `MAX_RATES` | the key goes whose allowance is whole the earliest |
 //!
 //! # Several engines
@@ -49,6 +51,7 @@ mod admission;
 pub mod api;
 mod binding;
 mod common;
+mod dial_back;
 mod discovery;
 mod echo;
 mod forward;
@@ -88,6 +91,7 @@ use crate::wire::message::{Message, Reply, Request, RequestId};
 use crate::wire::{Index, Packet, Relayed, Sealed, frame_header};
 use admission::Admission;
 use common::{Common, Timer};
+use dial_back::DialBacks;
 use discovery::Discovery;
 use forward::Forwards;
 use introduction::{Asker, Introductions, Parts};
@@ -125,6 +129,7 @@ impl Server {
             config,
             out,
             sockets,
+            dial_backs: DialBacks::new(),
             streams: Streams::default(),
             timers: Timers::new(),
             visible,
@@ -187,6 +192,7 @@ impl Engine for Server {
             ServerCommand::Shutdown => {
                 let common = &mut self.common;
                 common.streams.close_all(&mut common.out);
+                common.dial_backs.abort_all(&mut common.out);
                 common.sockets.shut(&mut common.out);
                 common.timers = Timers::new();
                 common.forwards = Forwards::default();
@@ -236,6 +242,9 @@ impl Server {
                 let given_up = common.forwards.on_timer(now, id, &mut common.timers, &mut common.out);
                 self.give_up(now, given_up);
             }
+            Timer::DialBack(stream) => {
+                common.dial_backs.on_timer(stream, &mut common.streams, &mut common.timers, &mut common.out);
+            }
             Timer::Lifetime(index) => self.registry.on_lifetime(now, index, common),
             Timer::Pending(index) => self.admission.on_timer(index, common),
             Timer::Probes(index) => self.registry.on_probes_due(now, index, common),
@@ -263,21 +272,31 @@ impl Server {
     fn on_stream(&mut self, now: Instant, stream: StreamId, what: StreamInput<'_>) -> Result<(), Discard> {
         let common = &mut self.common;
         match what {
-            StreamInput::Accepted { socket, remote, .. } => common.on_accepted(now, stream, socket, remote),
+            StreamInput::Accepted { socket, local, remote } => {
+                common.on_accepted(now, stream, socket, (local.address(), remote))
+            }
             StreamInput::Received(octets) => {
                 common.streams.link(stream)?;
                 self.on_received(now, stream, octets);
                 Ok(())
             }
             StreamInput::Written(octets) => common.streams.on_written(now, stream, octets, &mut common.timers),
-            StreamInput::Closed(_) => {
-                if common.streams.forget(stream, &mut common.timers) {
+            StreamInput::Closed(error) => {
+                let (streams, timers, out) = (&mut common.streams, &mut common.timers, &mut common.out);
+                if common.dial_backs.on_closed(stream, error, streams, timers, out) || streams.forget(stream, timers) {
                     Ok(())
                 } else {
                     Err(Discard::StreamUnknown)
                 }
             }
-            StreamInput::Connected { .. } => Err(Discard::StreamUnknown),
+            StreamInput::Connected { .. } => {
+                let (streams, timers, out) = (&mut common.streams, &mut common.timers, &mut common.out);
+                if common.dial_backs.on_connected(stream, streams, timers, out) {
+                    Ok(())
+                } else {
+                    Err(Discard::StreamUnknown)
+                }
+            }
         }
     }
 

@@ -27,6 +27,8 @@ pub struct ServerSnapshot {
     pub channels: Vec<ChannelView>,
     /// Accepted streams.
     pub streams: Vec<ServerStream>,
+    /// Dials under way that streams asked for.
+    pub dial_backs: usize,
     /// When the next timer is due.
     pub deadline: Option<Instant>,
     /// How many keys each table of rates remembers.
@@ -51,6 +53,8 @@ pub struct RateTables {
     pub to_target: usize,
     /// Introductions, by both peers.
     pub by_pair: usize,
+    /// By the source that asks to be dialled.
+    pub dial_backs: usize,
 }
 
 /// A registered peer.
@@ -133,11 +137,13 @@ pub(super) fn of(server: &Server) -> ServerSnapshot {
         channels: channels.collect(),
         streams: streams.collect(),
         deadline: common.timers.next(),
+        dial_backs: server.common.dial_backs.len(),
         rates: RateTables {
             registers: server.admission.remembered(),
             resets: server.resets.remembered(),
             to_target: server.introductions.remembered().0,
             by_pair: server.introductions.remembered().1,
+            dial_backs: server.common.dial_backs.rates(),
         },
         discards: common.discards.clone(),
     }

@@ -38,6 +38,8 @@ pub(super) struct Streams {
 #[derive(Clone, Debug)]
 struct Stream {
     socket: SocketId,
+    /// The server's own address.
+    local: Address,
     remote: Endpoint,
     state: State,
     deframer: Deframer,
@@ -70,7 +72,7 @@ impl Streams {
         &mut self,
         now: Instant,
         stream: StreamId,
-        (socket, remote): (SocketId, Endpoint),
+        (socket, local, remote): (SocketId, Address, Endpoint),
         limits: &Limits,
         timers: &mut Timers<Timer>,
     ) -> Result<(), Discard> {
@@ -82,6 +84,7 @@ impl Streams {
         self.per_source.insert(source, here + 1);
         let entry = Stream {
             socket,
+            local,
             remote,
             state: State::Fresh,
             deframer: Deframer::default(),
@@ -105,6 +108,11 @@ impl Streams {
         let entry = self.table.get(&stream).ok_or(Discard::StreamUnknown)?;
         let remote = entry.remote;
         Ok((Link::Stream { stream, remote }, entry.socket))
+    }
+
+    /// The socket that accepted a stream, and the server's own address on it.
+    pub(super) fn local(&self, stream: StreamId) -> Option<(SocketId, Address)> {
+        self.table.get(&stream).map(|entry| (entry.socket, entry.local))
     }
 
     /// Takes one frame from what arrived.

@@ -181,8 +181,33 @@ impl Mapping {
     pub const UNKNOWN: Self = Self(0);
     /// One public endpoint towards both of the server's ports.
     pub const ENDPOINT_INDEPENDENT: Self = Self(1);
-    /// Different public endpoints.
+    /// Different public endpoints; whether the port alone changes it is not known.
     pub const ENDPOINT_DEPENDENT: Self = Self(2);
+    /// One public endpoint towards each address.
+    pub const ADDRESS_DEPENDENT: Self = Self(3);
+    /// One public endpoint towards each address and port.
+    pub const ADDRESS_AND_PORT_DEPENDENT: Self = Self(4);
+
+    /// Whether it was measured that another remote endpoint sees another public one.
+    #[must_use]
+    pub const fn is_dependent(self) -> bool {
+        matches!(self, Self::ENDPOINT_DEPENDENT | Self::ADDRESS_DEPENDENT | Self::ADDRESS_AND_PORT_DEPENDENT)
+    }
+}
+
+/// What became of a dial that a `Discover` on a stream asked for, `spec/registries/dial-backs.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialBack(pub u8);
+
+impl DialBack {
+    /// Nothing answered it within [`DIAL_BACK_PATIENCE`](crate::constants::DIAL_BACK_PATIENCE).
+    pub const PENDING: Self = Self(0);
+    /// It connected.
+    pub const CONNECTED: Self = Self(1);
+    /// It was refused, by a reset or an ICMP error of that meaning.
+    pub const REFUSED: Self = Self(2);
+    /// It failed in another way, or was not made.
+    pub const FAILED: Self = Self(3);
 }
 
 /// How the ports of fresh mappings follow each other, `spec/registries/allocations.csv`.

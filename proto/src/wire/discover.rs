@@ -21,7 +21,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::code::packet;
+use super::code::{DialBack, packet};
 use super::codec::{decode_prefix, encode};
 use super::{List, Versions, exactly, extension, padding, take};
 use crate::constants::{DISCOVER_SIZE, MAX_ALTERNATES, MAX_SERVER_KEYS};
@@ -69,6 +69,8 @@ pub struct Discovered {
     pub keys: List<ServerKey, MAX_SERVER_KEYS>,
     /// The cookie for `Register`.
     pub cookie: Cookie,
+    /// What became of the dial that the question asked for, if it asked for one over a stream.
+    pub dial_back: Option<DialBack>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +125,11 @@ impl Discovered {
         let observed = unmask(&body.observed)?;
         let alternates: Vec<_> = body.alternates.iter().map(unmask).collect::<Result<_, _>>()?;
         extension::check(rest)?;
+        // [R-BEH-006]
+        let dial_back = match extension::find(rest, extension::DIAL_BACK) {
+            Some(&[code]) => Some(DialBack(code)),
+            Some(_) | None => None,
+        };
         Ok(Self {
             transaction,
             versions: body.versions,
@@ -130,6 +137,7 @@ impl Discovered {
             alternates: List::from_first(alternates),
             keys: body.keys,
             cookie: body.cookie,
+            dial_back,
         })
     }
 
@@ -144,6 +152,9 @@ impl Discovered {
             cookie: self.cookie,
         };
         encode(&body, &mut out);
+        if let Some(code) = self.dial_back {
+            extension::put(extension::DIAL_BACK, &[code.0], &mut out);
+        }
         out
     }
 }
@@ -239,5 +250,34 @@ impl<'de> Deserialize<'de> for Masked {
             }
         }
         deserializer.deserialize_tuple(3, Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Packet;
+    use alloc::vec;
+
+    // [R-BEH-006]
+    #[test]
+    fn what_became_of_a_dial_is_one_octet_or_not_there() {
+        let plain = Discovered {
+            transaction: [7; 16],
+            versions: List::from_first([1]),
+            observed: "192.0.2.1:7".parse().unwrap(),
+            alternates: List::default(),
+            keys: List::from_first([crate::noise::public_key(&crate::noise::Dalek, &[9; 32])]),
+            cookie: [3; 16],
+            dial_back: None,
+        };
+        let told = Discovered { dial_back: Some(DialBack::REFUSED), ..plain.clone() };
+        let mut octets = plain.encode();
+        for (value, expected) in [(vec![2], &told), (vec![], &plain), (vec![2, 2], &plain)] {
+            octets.truncate(plain.encode().len());
+            extension::put(extension::DIAL_BACK, &value, &mut octets);
+            assert_eq!(Packet::decode(&octets), Ok(Packet::Discovered(expected.clone())));
+        }
+        assert_eq!(Packet::decode(&told.encode()), Ok(Packet::Discovered(told)));
     }
 }

@@ -16,6 +16,10 @@ use crate::discard::Discard;
 /// Octets without meaning that make a packet longer.
 pub const PADDING: u16 = 0x8001;
 
+/// What became of the dial that a `Discover` on a stream asked for: one octet, a
+/// [`DialBack`](super::code::DialBack), in `Discovered`.
+pub const DIAL_BACK: u16 = 0x8002;
+
 /// The smallest type that a receiver may ignore.
 pub const IGNORABLE: u16 = 0x8000;
 
@@ -46,6 +50,25 @@ pub fn check(mut octets: &[u8]) -> Result<(), Discard> {
     Ok(())
 }
 
+/// The value of an extension among those that fill `octets`, which [`check`] has passed.
+#[must_use]
+pub fn find(mut octets: &[u8], wanted: u16) -> Option<&[u8]> {
+    while let Some((&[k0, k1, l0, l1], rest)) = octets.split_first_chunk::<4>() {
+        let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+        if u16::from_be_bytes([k0, k1]) == wanted {
+            return Some(value);
+        }
+        octets = rest;
+    }
+    None
+}
+
+/// Appends an extension. Types ascend: the caller sees to it.
+pub fn put(kind: u16, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&kind.to_be_bytes());
+    super::put_counted(value, out);
+}
+
 /// Appends a [`PADDING`] extension that has `length` octets with its own header; at least 4.
 pub fn pad(length: usize, out: &mut Vec<u8>) {
     let value = u16::try_from(length.saturating_sub(4)).unwrap_or(u16::MAX);
@@ -58,6 +81,17 @@ pub fn pad(length: usize, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use alloc::vec;
+
+    #[test]
+    fn an_extension_is_found_by_its_type_wherever_it_stands() {
+        let mut octets = vec![];
+        pad(5, &mut octets);
+        put(DIAL_BACK, &[2], &mut octets);
+        assert_eq!(check(&octets), Ok(()));
+        assert_eq!(find(&octets, DIAL_BACK), Some([2].as_slice()));
+        assert_eq!(find(&octets, PADDING), Some([0].as_slice()));
+        assert_eq!(find(&octets, 0x8003), None);
+    }
 
     #[test]
     fn extensions_ascend_and_must_be_understood_below_0x8000() {

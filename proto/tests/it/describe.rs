@@ -40,6 +40,7 @@ fn packet(packet: &Packet<'_>) -> Value {
                 "alternates": p.alternates.as_slice(),
                 "keys": p.keys.as_slice(),
                 "cookie": hex(&p.cookie),
+                "dial_back": p.dial_back.map(|code| code.0),
             }),
         ),
         Packet::Register(p) => (

@@ -5,6 +5,7 @@ mod contract;
 mod crypto;
 mod describe;
 mod hostile;
+mod netcheck;
 mod paths;
 mod registration;
 mod registries;

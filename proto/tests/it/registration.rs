@@ -102,6 +102,7 @@ fn a_forged_discovered_is_ignored_or_a_hint_or_ends_the_search() {
             alternates: pinhole_proto::wire::List::default(),
             keys: pinhole_proto::wire::List::from_first([key]),
             cookie: [0; 16],
+            dial_back: None,
         };
         change(&mut forged);
         from_server(world, Packet::Discovered(forged).encode())

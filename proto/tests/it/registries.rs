@@ -91,13 +91,17 @@ fn every_code_is_in_its_registry_and_the_other_way_round() {
     assert_eq!(codes("impl Refusal {", kebab), assigned("refusals"));
     assert_eq!(codes("impl Verdict {", kebab), assigned("verdicts"));
     assert_eq!(codes("impl Mapping {", kebab), assigned("mappings"));
+    assert_eq!(codes("impl DialBack {", kebab), assigned("dial-backs"));
     assert_eq!(codes("impl Policy {", kebab), assigned("policies"));
     assert_eq!(codes("impl Strategy {", kebab), assigned("strategies"));
     assert_eq!(codes("impl Allocation {", kebab), assigned("allocations"));
     assert_eq!(codes("impl Transports {", kebab), assigned("transports"));
     assert_eq!(
         assigned("extensions"),
-        BTreeMap::from([("Padding".into(), u64::from(pinhole_proto::wire::extension::PADDING))])
+        BTreeMap::from([
+            ("Padding".into(), u64::from(pinhole_proto::wire::extension::PADDING)),
+            ("DialBack".into(), u64::from(pinhole_proto::wire::extension::DIAL_BACK))
+        ])
     );
     assert_eq!(
         assigned("versions"),
@@ -131,6 +135,7 @@ fn every_registry_says_something_about_every_value_once() {
         ("refusals", 0, 0xff),
         ("verdicts", 0, 0xff),
         ("mappings", 0, 0xff),
+        ("dial-backs", 0, 0xff),
         ("policies", 0, 0xff),
         ("strategies", 0, 0xff),
         ("allocations", 0, 0xff),
@@ -162,6 +167,7 @@ fn every_reference_is_a_chapter() {
         "refusals",
         "verdicts",
         "mappings",
+        "dial-backs",
         "policies",
         "strategies",
         "allocations",
@@ -338,6 +344,10 @@ fn limits() -> Vec<(&'static str, String)> {
         ("KEEPALIVE_LEAD", ms(c::KEEPALIVE_LEAD)),
         ("ECHO_GRACE", ms(c::ECHO_GRACE)),
         ("MAX_ECHOES", n(c::MAX_ECHOES)),
+        ("DIAL_BACK_PATIENCE", ms(c::DIAL_BACK_PATIENCE)),
+        ("MAX_DIAL_BACKS", n(c::MAX_DIAL_BACKS)),
+        ("DIAL_BACKS_PER_SECOND", c::DIAL_BACKS_PER_SECOND.to_string()),
+        ("DIAL_BACKS_BURST", c::DIAL_BACKS_BURST.to_string()),
         ("CONSENT", ms(c::CONSENT)),
         ("DIAL_RETRY_AFTER_RESET", ms(c::DIAL_RETRY_AFTER_RESET)),
         ("DIAL_RETRY", ms(c::DIAL_RETRY)),

@@ -13,6 +13,7 @@ mod judged;
 mod keepalive;
 mod naive;
 mod nat;
+mod netcheck;
 mod pairs;
 mod profile;
 mod receipts;

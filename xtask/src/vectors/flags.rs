@@ -16,7 +16,7 @@ const fn flag(
     Flag { name, class, description, req }
 }
 
-pub(super) const FLAGS: [Flag; 38] = [
+pub(super) const FLAGS: [Flag; 39] = [
     flag("AssociatedData", "CRYPTO", &["R-SEC-031", "R-SEC-032"], "The header is authenticated with the ciphertext."),
     flag(
         "BooleanOutOfRange",
@@ -24,6 +24,7 @@ pub(super) const FLAGS: [Flag; 38] = [
         &["R-WIRE-024"],
         "A boolean or the octet before an optional value is neither 0 nor 1.",
     ),
+    flag("DialBack", "NORMAL", &["R-BEH-005", "R-BEH-006"], "What became of a dial that a stream asked for."),
     flag("BoundaryList", "LIMIT", &["R-WIRE-022"], "A list has its greatest length."),
     flag(
         "BoundarySize",

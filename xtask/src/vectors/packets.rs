@@ -188,6 +188,14 @@ fn discovered() -> Group {
         let observed = Endpoint::new(std::net::IpAddr::from(v6), 9);
         frame(&body(&[1], &observed.to_string(), &[], &[3]).octets)
     });
+    let dialled = |value: &[u8]| {
+        let extension = [&[0x80, 0x02, 0, value.len() as u8], value].concat();
+        [&valid[..], &extension].concat()
+    };
+    group.canonical("DialBack", "the server's dial was refused", &dialled(&[2]));
+    group.canonical("DialBack", "a code without meaning", &dialled(&[9]));
+    group.valid("DialBack", "of two octets: as if it were not there", &dialled(&[2, 2]));
+    group.valid("DialBack", "of none", &dialled(&[]));
     group.invalid(
         "EmptyList",
         "no version",

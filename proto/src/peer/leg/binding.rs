@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::idle::Idle;
+use crate::alternates::Alternates;
 use crate::association::Lane;
 use crate::endpoint::{Endpoint, Family};
 use crate::engine::{SocketId, StreamId, Transport};
@@ -27,7 +28,7 @@ pub(in crate::peer) struct Binding {
     pub(super) lane: Option<Lane>,
     /// The endpoint that the server observed, from a sealed message.
     pub(in crate::peer) public: Option<Endpoint>,
-    pub(super) alternate: Option<Endpoint>,
+    pub(super) alternates: Alternates,
     pub(super) behaviour: Behaviour,
     /// How the NAT on the way maps.
     pub(in crate::peer) mapping: Mapping,
@@ -55,12 +56,19 @@ pub(super) enum Stage {
     Online,
 }
 
-/// The measurement of the mapping: a `Discover` to the server's other port.
+/// The measurement of the mapping: a `Discover` to the server's other port, then one to its other address.
 #[derive(Clone, Copy)]
 pub(super) enum Behaviour {
     Idle,
-    Asked { transaction: TransactionId, tries: u8, stream: Option<StreamId> },
+    Asked { what: Alternate, transaction: TransactionId, tries: u8, stream: Option<StreamId> },
     Done,
+}
+
+/// Which of the server's other endpoints is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alternate {
+    Port,
+    Address,
 }
 
 impl Binding {
@@ -75,7 +83,7 @@ impl Binding {
             tries: 0,
             lane: None,
             public: None,
-            alternate: None,
+            alternates: Alternates::default(),
             behaviour: Behaviour::Idle,
             mapping: Mapping::UNKNOWN,
             interval,

@@ -155,7 +155,7 @@ impl Leg {
 
     /// Whether `remote` is an endpoint of the server.
     pub(super) fn is_server(&self, remote: Endpoint) -> bool {
-        self.bindings.iter().any(|binding| binding.server == remote || binding.alternate == Some(remote))
+        self.bindings.iter().any(|binding| binding.server == remote || binding.alternates.contains(remote))
     }
 
     // --- ports and streams ---

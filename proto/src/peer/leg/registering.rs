@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use super::binding::{Behaviour, Stage};
 use super::{Leg, News, Registration, Slot, Tag, arrival, discover, jitter, offered_with_grease};
 use crate::association::Association;
+use crate::alternates::Alternates;
 use crate::constants::{KEY_LIFETIME, MAX_REGISTER_RETRY, REGISTER_RETRY, REGISTRATION_LIFETIME, VERSION};
 use crate::discard::Discard;
-use crate::endpoint::Endpoint;
 use crate::engine::{StreamId, Transport};
 use crate::noise::{Handshake, Pattern};
 use crate::peer::api::{Accept, PeerEvent, RelayPolicy, ServerRefusal};
@@ -29,14 +29,14 @@ impl Leg {
         stream: Option<StreamId>,
         found: Discovered,
     ) -> Result<(), Discard> {
-        if let Behaviour::Asked { transaction, stream: asked, .. } = self.bindings[slot].behaviour
+        if let Behaviour::Asked { what, transaction, stream: asked, .. } = self.bindings[slot].behaviour
             && transaction == found.transaction
             && stream == asked
         {
-            self.on_behaviour(core, slot, found.observed);
             if let Some(stream) = stream {
                 core.close(stream, false);
             }
+            self.on_behaviour(core, slot, what, found.observed);
             return Ok(());
         }
         let offered = match &self.bindings[slot].stage {
@@ -63,8 +63,7 @@ impl Leg {
             }
         }
         let binding = &mut self.bindings[slot];
-        let other_port = |endpoint: &&Endpoint| **endpoint != binding.server && endpoint.family() == binding.family;
-        binding.alternate = found.alternates.iter().find(other_port).copied();
+        binding.alternates = Alternates::of(binding.server, &found.alternates);
         binding.tries = 0;
         binding.stage = Stage::Discovered { cookie: found.cookie, offered, answered: found.versions };
         self.go_on(core, slot);

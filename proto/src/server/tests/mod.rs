@@ -3,6 +3,7 @@
 
 mod contract;
 mod echo;
+mod dial_back;
 mod floods;
 mod introduction;
 mod registration;
@@ -45,6 +46,7 @@ enum Sent {
     Frame(StreamId, Vec<u8>),
     Read(StreamId, bool),
     Close(StreamId, bool),
+    Dial(StreamId, SocketId, Option<Address>, Endpoint),
 }
 
 #[derive(Clone)]
@@ -162,7 +164,10 @@ impl World {
                     self.deadline = at;
                     return;
                 }
-                Output::Open { .. } | Output::Shut { .. } | Output::Dial { .. } => {}
+                Output::Dial { stream, from, local, remote, .. } => {
+                    self.sent.push(Sent::Dial(stream, from, local, remote));
+                }
+                Output::Open { .. } | Output::Shut { .. } => {}
             }
         }
     }
@@ -241,13 +246,14 @@ impl World {
     fn state(&self) -> String {
         let server = &self.server;
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             server.admission.pending,
             server.registry,
             server.relay,
             server.common.streams,
             server.common.timers,
-            server.common.forwards
+            server.common.forwards,
+            server.common.dial_backs.len()
         )
     }
 }

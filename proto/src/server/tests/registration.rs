@@ -53,9 +53,9 @@ fn discover_is_answered_from_the_address_asked_for_where_there_are_two() {
     for reply_from in [2, 3] {
         assert_eq!(ask(&mut alone, main, reply_from), Err(Discard::MessageUnexpected));
     }
-    world.accept(1, endpoint(A)).unwrap();
-    world.frame(1, &discover(2)).unwrap();
-    assert_eq!(world.discarded(Discard::MessageUnexpected), 2);
+    alone.accept(1, endpoint(A)).unwrap();
+    alone.frame(1, &discover(2)).unwrap();
+    assert_eq!(alone.discarded(Discard::MessageUnexpected), 3);
 }
 
 // [R-DISC-018]
