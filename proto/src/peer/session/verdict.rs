@@ -27,7 +27,7 @@ impl Session {
         let slot = self.transport.and_then(|transport| leg.slot_of(transport));
         let own = self.own_mapping(leg);
         let public = slot.and_then(|slot| leg.bindings()[slot].public).map(Endpoint::address);
-        let dependent = |mapping| mapping == Mapping::ENDPOINT_DEPENDENT;
+        let dependent = Mapping::is_dependent;
         match (own, self.remote_mapping) {
             (own, other) if dependent(own) && dependent(other) => {
                 (Verdict::BOTH_ENDPOINT_DEPENDENT, Certainty::Consistent)
