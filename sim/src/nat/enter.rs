@@ -62,9 +62,10 @@ impl Nat {
         if let Some(rule) = refusal {
             return Err(self.refuse(now, behaviour, rule, packet, receipt, before));
         }
+        let answered = flags.rst && self.table.is_answered(id, remote);
         self.table.on_inbound(now, behaviour, id, packet);
         if flags.rst {
-            let ended = Table::ended_by_reset(behaviour, Some(flags));
+            let ended = Table::ended_by_reset(behaviour, Some(flags), answered);
             receipt.checks.note(Rule::ResetSurvived, Operand::Flags(flags), Operand::Field("reset"), !ended);
             if ended && self.table.get(id).is_some_and(|row| row.sessions.contains_key(&remote)) {
                 self.table.end_session(now, behaviour, id, remote);

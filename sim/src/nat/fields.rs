@@ -177,7 +177,13 @@ impl Behaviour {
             |b| b.icmp as usize,
             |b, n| b.icmp = OnIcmp::ALL[n],
         ),
-        choice("reset", "RFC 7857", &["keep", "forget"], |b| b.reset as usize, |b, n| b.reset = OnReset::ALL[n]),
+        choice(
+            "reset",
+            "RFC 7857",
+            &["keep", "forget", "forget-unanswered"],
+            |b| b.reset as usize,
+            |b, n| b.reset = OnReset::ALL[n],
+        ),
         choice(
             "unsolicited-datagram",
             "RFC 4787 5",

@@ -82,6 +82,8 @@ pub enum OnReset {
     Keep,
     /// It ends at once, and the mapping with its last session.
     Forget,
+    /// The same where nothing else has come in yet, as Linux does; otherwise it stays for the closing timeout.
+    ForgetUnanswered,
 }
 
 /// Which packets keep a mapping alive.
@@ -277,7 +279,7 @@ impl Unsolicited {
 
 impl OnReset {
     /// Every value, in the order of declaration.
-    pub const ALL: [Self; 2] = [Self::Keep, Self::Forget];
+    pub const ALL: [Self; 3] = [Self::Keep, Self::Forget, Self::ForgetUnanswered];
 }
 
 impl Refresh {

@@ -3,10 +3,10 @@
 use pinhole_proto::{Endpoint, Instant};
 
 use super::behaviour::Behaviour;
-use super::habits::{OnFull, SimultaneousOpen};
+use super::habits::{OnFull, Overloading, SimultaneousOpen};
 use super::receipt::{DropRule, MappingReceipt, MappingRule, Receipt, RemoteKey};
 use super::row::Row;
-use super::rule::{Checks, Operand, Rule};
+use super::rule::{Checks, Operand, Rule, Taken};
 use super::table::{Flow, Table};
 use super::{Nat, Refusal, payload};
 use crate::packet::{Body, Flags, Packet, Segment};
@@ -38,7 +38,8 @@ impl Nat {
             self.late.cancel((mapping.external, flow.remote));
         }
         if let Some(flags) = packet.flags().filter(|flags| flags.rst) {
-            let ended = Table::ended_by_reset(behaviour, Some(flags));
+            let answered = self.table.is_answered(mapping.row, flow.remote);
+            let ended = Table::ended_by_reset(behaviour, Some(flags), answered);
             receipt.checks.note(Rule::ResetSurvived, Operand::Flags(flags), Operand::Field("reset"), !ended);
             if ended {
                 self.table.end_session(now, behaviour, mapping.row, flow.remote);
@@ -134,6 +135,12 @@ fn plan(
         return Ok(Plan::Make { key: exact, diverted: true });
     }
     if session.is_none() {
+        let pair = table.pair(transport, row.external, remote);
+        if behaviour.overloading == Overloading::OtherRemotes && pair.is_some_and(|other| other != row.id) {
+            let taken = Operand::Taken(Taken::ByMapping);
+            checks.note(Rule::PortFree, Operand::Endpoint(row.external), taken, false);
+            return Ok(Plan::Make { key: exact, diverted: true });
+        }
         if row.key != exact
             && let Some(rival) = rival()
         {

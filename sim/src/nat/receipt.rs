@@ -96,8 +96,9 @@ pub enum MappingRule {
     Reused,
     /// A row was made.
     Created(PortRule),
-    /// The row that was there is spoiled towards this remote endpoint, which sent too early
-    /// ([`Behaviour::spoiled_by_early`](super::Behaviour::spoiled_by_early)); another was made.
+    /// The row that was there cannot be used towards this remote endpoint; another was made. The remote endpoint
+    /// sent too early ([`Behaviour::spoiled_by_early`](super::Behaviour::spoiled_by_early)), or already talks
+    /// to another row with the same external endpoint ([`Overloading::OtherRemotes`](super::Overloading)).
     Diverted(PortRule),
 }
 

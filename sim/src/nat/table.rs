@@ -311,9 +311,20 @@ impl Table {
         }
     }
 
-    /// Whether a reset ends its session here.
-    pub(super) fn ended_by_reset(behaviour: &Behaviour, flags: Option<Flags>) -> bool {
-        behaviour.reset == OnReset::Forget && flags.is_some_and(|flags| flags.rst)
+    /// Whether a reset ends its session here, where something had come in before it or had not.
+    pub(super) fn ended_by_reset(behaviour: &Behaviour, flags: Option<Flags>, answered: bool) -> bool {
+        let ends = match behaviour.reset {
+            OnReset::Keep => false,
+            OnReset::Forget => true,
+            OnReset::ForgetUnanswered => !answered,
+        };
+        ends && flags.is_some_and(|flags| flags.rst)
+    }
+
+    /// Whether something has come in from a remote endpoint.
+    pub(super) fn is_answered(&self, id: RowId, remote: Endpoint) -> bool {
+        let session = self.rows.get(&id).and_then(|row| row.sessions.get(&remote));
+        session.is_some_and(|session| session.answered)
     }
 
     fn on_passed(

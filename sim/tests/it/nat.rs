@@ -156,6 +156,41 @@ fn a_reset_ends_a_session_at_once_where_the_nat_forgets() {
 }
 
 #[test]
+fn a_reset_ends_what_nothing_else_has_answered_where_the_nat_is_like_linux() {
+    for (answered, kept) in [(false, false), (true, true)] {
+        let mut behaviour = Behaviour::port_restricted().with_ports_from(62_000);
+        behaviour.reset = OnReset::ForgetUnanswered;
+        let mut nat = nat(behaviour);
+        let syn = Packet::tcp(at(A), at(PEER), Flags::SYN, 7, 0);
+        let (_, syn) = nat.handle(Instant::ZERO, Side::Inside, syn).packet.unwrap();
+        if answered {
+            let syn_ack = Packet::tcp(at(PEER), syn.source, Flags::SYN_ACK, 3, 8);
+            assert!(passes(nat.handle(Instant::ZERO, Side::Outside, syn_ack).receipt.decision));
+        }
+        assert!(passes(nat.handle(Instant::ZERO, Side::Outside, syn.reset_for().unwrap()).receipt.decision));
+        assert_eq!(nat.rows().count() == 1, kept);
+    }
+}
+
+#[test]
+fn two_hosts_that_share_a_port_part_where_they_meet_one_remote_endpoint() {
+    let mut behaviour = Behaviour::port_restricted();
+    behaviour.preserve_port = true;
+    behaviour.overloading = Overloading::OtherRemotes;
+    let mut nat = nat(behaviour);
+    let one = out(&mut nat, 0, "10.0.0.1:4321", S).1;
+    assert_eq!(out(&mut nat, 0, "10.0.0.2:4321", PEER).1, one);
+    let (receipt, apart) = out(&mut nat, 1, "10.0.0.2:4321", S);
+    assert!(passes(receipt.decision) && apart != one);
+    // Each answer finds the one that was spoken to.
+    let external = one.unwrap();
+    assert!(passes(back(&mut nat, 2, S, external)) && passes(back(&mut nat, 2, PEER, external)));
+    assert_eq!(out(&mut nat, 3, "10.0.0.1:4321", S).1, one);
+    assert_eq!(out(&mut nat, 3, "10.0.0.2:4321", PEER).1, one);
+    assert_eq!(out(&mut nat, 3, "10.0.0.2:4321", S).1, apart);
+}
+
+#[test]
 fn tcp_sessions_are_transitory_until_both_sides_have_acknowledged() {
     let mut nat = nat(Behaviour::port_restricted().with_ports_from(62_000));
     let external = at("155.99.25.11:62000");

@@ -282,7 +282,13 @@ impl Naive {
                 let trace = (transport, self.rows[n].external, remote);
                 let spoiled = self.traces.iter().any(|known| (known.0, known.1, known.2) == trace);
                 let turned = rival && session.is_none() && !exactly(&self.rows[n]);
-                if spoiled || turned { Err(true) } else { Ok(n) }
+                let external = (transport, self.rows[n].external);
+                let met = behaviour.overloading == Overloading::OtherRemotes
+                    && session.is_none()
+                    && self.rows.iter().any(|row| {
+                        (row.transport, row.external) == external && row.sessions.iter().any(|s| s.remote == remote)
+                    });
+                if spoiled || turned || met { Err(true) } else { Ok(n) }
             }
             (None, _) => Err(rival),
         };
@@ -379,7 +385,8 @@ impl Naive {
         if flags.opens() {
             self.late.retain(|late| (late.0, late.1) != (external, remote));
         }
-        if flags.rst && behaviour.reset == OnReset::Forget {
+        let answered = session.answered;
+        if flags.rst && ends(behaviour, answered) {
             self.end_session(now, n, remote);
         }
         external
@@ -463,16 +470,16 @@ impl Naive {
         if refreshes {
             row.used = now;
         }
-        let mut ends = false;
+        let mut ended = false;
         if let Some(session) = row.sessions.iter_mut().find(|session| session.remote == remote) {
+            ended = packet.flags().is_some_and(|flags| flags.rst) && ends(behaviour, session.answered);
             session.answered = true;
             if refreshes {
                 session.used = now;
             }
             follow(session, packet, 1, now);
-            ends = packet.flags().is_some_and(|flags| flags.rst) && behaviour.reset == OnReset::Forget;
         }
-        if ends {
+        if ended {
             self.end_session(now, n, remote);
         }
         Ok(internal)
@@ -564,6 +571,15 @@ impl Naive {
             self.end_session(now, n, quoted);
         }
         Ok((source, internal))
+    }
+}
+
+/// Whether a reset ends a session, from which something had come in before or had not.
+fn ends(behaviour: &Behaviour, answered: bool) -> bool {
+    match behaviour.reset {
+        OnReset::Keep => false,
+        OnReset::Forget => true,
+        OnReset::ForgetUnanswered => !answered,
     }
 }
 
