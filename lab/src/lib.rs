@@ -56,6 +56,9 @@
 //! outside, which can be everything that `sim`'s `Behaviour` can say, sequential ports and address-dependent
 //! mapping among it. `pinhole-lab behind` runs any program behind one.
 //!
+//! [`against`] sends generated packets through NATs of the kernel and through the model, and finds where the model
+//! is not what the kernel is; `nat/differences.csv` says which differences are known, and why they are.
+//!
 //! # Trials
 //!
 //! [`trial`] runs the reference server and two peers in a lab and collects what they say; [`cells`] is the
@@ -77,6 +80,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod against;
 mod behaviour;
 mod capture;
 pub mod cells;
@@ -101,7 +105,7 @@ pub use behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port,
 pub use capture::Capture;
 pub use enter::{enter, missing};
 pub use error::{LabError, Missing};
-pub use gateway::{Counts, Gateway, PRESETS, Unread, preset};
+pub use gateway::{Counts, Gateway, PRESETS, Unread, behaviour, preset};
 pub use lab::Lab;
 pub use line::{Line, Way};
 pub use nat::{NatKind, UnsolicitedSyn};

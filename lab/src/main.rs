@@ -28,13 +28,14 @@ enum Verb {
         /// Which kinds; all of the kernel's if none is named.
         kinds: Vec<NatKind>,
     },
-    Behind(command::behind::Arguments),
+    Against(command::against::Arguments),
+    Behind(Box<command::behind::Arguments>),
     Cells(command::cells::Arguments),
     Bench(command::bench::Arguments),
     Checks(command::checks::Arguments),
     Demo(command::demo::Arguments),
     /// Run shell commands on the hosts of a network, and end when the last one given ends.
-    Run(Run),
+    Run(Box<Run>),
 }
 
 #[derive(clap::Args)]
@@ -87,6 +88,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Probe { kinds } => {
             enter()?;
             probe(if kinds.is_empty() { &NatKind::ALL } else { &kinds })
+        }
+        Verb::Against(arguments) => {
+            enter()?;
+            command::against::run(&arguments)
         }
         Verb::Behind(arguments) => {
             enter()?;

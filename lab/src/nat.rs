@@ -4,11 +4,12 @@ use std::str::FromStr;
 
 use crate::behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};
 use crate::error::LabError;
-use crate::gateway::preset;
+use crate::gateway::behaviour;
 
 /// A kind of NAT: those of the kernel in the draft's words, of which `nat/*.nft` says why each behaves so, and
 /// whatever the simulator's model can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there are a handful of them, and they are copied when a lab is built")]
 pub enum NatKind {
     /// Endpoint-independent mapping to another port; filters by remote address.
     AddressRestricted,
@@ -122,7 +123,7 @@ impl FromStr for NatKind {
 
     fn from_str(name: &str) -> Result<Self, LabError> {
         if let Some(model) = name.strip_prefix("model:") {
-            return preset(model).map(Self::Model).ok_or_else(|| LabError::NoSuch(name.to_owned()));
+            return behaviour(model).map(Self::Model);
         }
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| LabError::NoSuch(name.to_owned()))
     }

@@ -48,6 +48,7 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
         "20 runs of every cell",
         Command::new(&lab).args(["cells", "--times", "20", "--jobs", "6", "--report", report]),
     );
+    stages.run("the model against the kernel", Command::new(&lab).args(["against", "--sequences", "300"]));
     stages.run("what is promised, in full", Command::new(&lab).args(["checks", "--full"]));
     stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
     fuzz(&mut stages, &[], 600);
@@ -99,6 +100,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
             "tests of the lab",
             "the demo",
             "the demo without a NAT",
+            "the model against the kernel",
             "what is promised beside the cells",
             "every cell",
         ] {
@@ -115,6 +117,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
                 Command::new(&lab).args(["demo", "--rows", "0", "--without-nat", "a"]),
                 1,
             );
+            stages.run("the model against the kernel", Command::new(&lab).args(["against", "--sequences", "30"]));
             stages.run("what is promised beside the cells", Command::new(&lab).arg("checks"));
             stages.run(
                 "every cell",

@@ -5,7 +5,7 @@ use std::process::{Child, ExitCode};
 use std::time::Duration;
 
 use anyhow::Context;
-use pinhole_lab::{Kind, Lab, Line, NatKind, PRESETS, Topology};
+use pinhole_lab::{Kind, Lab, Line, NatKind, Topology};
 use pinhole_sim::Behaviour;
 
 /// Run a command on a host behind a NAT of the model, and end as it ends.
@@ -16,8 +16,8 @@ use pinhole_sim::Behaviour;
 /// dropped, and counted in the line that is printed in the end.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The NAT: a name that `list` shows.
-    #[arg(long, value_parser = behaviour)]
+    /// The NAT: a name that `list` shows, or a JSON file with the fields of a behaviour.
+    #[arg(long, value_parser = pinhole_lab::behaviour)]
     nat: Behaviour,
     /// A shell command for the outside; repeat it for further ones. They start before the command, and are
     /// killed when it ends.
@@ -75,11 +75,4 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn behaviour(name: &str) -> Result<Behaviour, String> {
-    pinhole_lab::preset(name).ok_or_else(|| {
-        let known: Vec<_> = PRESETS.iter().map(|(name, _, _)| *name).collect();
-        format!("there is no NAT of that name; there are: {}", known.join(", "))
-    })
 }

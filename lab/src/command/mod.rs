@@ -1,5 +1,6 @@
 //! The verbs that run programs.
 
+pub(crate) mod against;
 pub(crate) mod behind;
 pub(crate) mod bench;
 pub(crate) mod cells;

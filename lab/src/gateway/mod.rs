@@ -11,19 +11,20 @@ mod link;
 mod presets;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pinhole_proto::{Address, Instant};
+use pinhole_proto::{Address, Endpoint, Instant};
 use pinhole_sim::nat::{Decision, DropRule, Passage, Side};
+use pinhole_sim::packet::{Body, Flags};
 use pinhole_sim::{Behaviour, Nat, Packet, Rng};
 
 pub(crate) use link::Link;
-pub use presets::{PRESETS, preset};
+pub use presets::{PRESETS, behaviour, preset};
 pub use wire::Unread;
 pub(crate) use wire::{read, rewrite, write};
 
@@ -36,6 +37,8 @@ pub struct Gateway(Arc<Mutex<State>>);
 struct State {
     nat: Nat,
     counts: Counts,
+    /// The beginnings of the SYNs that may be answered late: an ICMP error quotes what it is about.
+    refused: VecDeque<((Endpoint, Endpoint), Vec<u8>)>,
     trace: Option<Box<dyn Write + Send>>,
 }
 
@@ -58,7 +61,7 @@ pub(crate) type Leaving = (Side, Vec<u8>);
 impl Gateway {
     pub(crate) fn new(behaviour: Behaviour, address: Ipv4Addr, seed: u64) -> Self {
         let nat = Nat::new(behaviour, Address::V4(address), Rng::new(seed));
-        Self(Arc::new(Mutex::new(State { nat, counts: Counts::default(), trace: None })))
+        Self(Arc::new(Mutex::new(State { nat, counts: Counts::default(), refused: VecDeque::new(), trace: None })))
     }
 
     /// What it did so far.
@@ -96,12 +99,13 @@ impl Gateway {
 
     /// What it says by itself, without a packet, and is due.
     pub(crate) fn due(&self) -> Vec<Leaving> {
-        Vec::new()
+        self.with(|state| state.due(Instant::from_micros(now_us())))
     }
 
     /// How long it will say nothing by itself.
     pub(crate) fn wait(&self) -> Option<Duration> {
-        None
+        let deadline = self.with(|state| state.nat.deadline())?;
+        Some(deadline.saturating_since(Instant::from_micros(now_us())))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -128,13 +132,39 @@ impl State {
             Decision::Dropped(rule) => *self.counts.dropped.entry(rule).or_default() += 1,
             Decision::Answered(rule) => *self.counts.answered.entry(rule).or_default() += 1,
         }
-        let (to, after) = packet?;
+        let Some((to, after)) = packet else {
+            if before.flags().is_some_and(Flags::opens) && self.nat.deadline().is_some() {
+                self.refused.truncate(MAX_REFUSED - 1);
+                let beginning = &octets[..octets.len().min(QUOTED)];
+                self.refused.push_front(((before.source, before.destination), beginning.to_vec()));
+            }
+            return None;
+        };
         if let Decision::Forwarded { .. } = receipt.decision {
             let mut octets = octets.to_vec();
             rewrite(&mut octets, &before, &after);
             return Some((to, octets));
         }
         Some((to, write(&after, octets)?))
+    }
+
+    fn due(&mut self, now: Instant) -> Vec<Leaving> {
+        let mut leaving = Vec::new();
+        for Passage { receipt, packet } in self.nat.handle_timeout(now) {
+            if let Decision::Answered(rule) = receipt.decision {
+                *self.counts.answered.entry(rule).or_default() += 1;
+            }
+            let Some((side, answer)) = packet else { continue };
+            self.note(now, format_args!("{side:?} <- {answer}: late"));
+            let key = match &answer.body {
+                Body::Icmp(icmp) => (icmp.source, icmp.destination),
+                Body::Tcp(_) | Body::Udp(_) => (answer.destination, answer.source),
+            };
+            let about = self.refused.iter().find(|(pair, _)| *pair == key).map(|(_, octets)| &octets[..]);
+            leaving.extend(write(&answer, about.unwrap_or_default()).map(|octets| (side, octets)));
+            self.refused.retain(|(pair, _)| *pair != key);
+        }
+        leaving
     }
 
     fn note(&mut self, now: Instant, what: fmt::Arguments<'_>) {
@@ -176,3 +206,9 @@ pub(crate) fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
         IpAddr::V6(_) => None,
     }
 }
+
+/// How much of a packet an ICMP error quotes: RFC 1812 asks for as much as fits into 576 octets.
+const QUOTED: usize = 576 - 28;
+
+/// The most SYNs that are kept to be answered late; of more the oldest is forgotten.
+const MAX_REFUSED: usize = 4096;

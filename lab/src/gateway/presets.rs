@@ -1,14 +1,37 @@
 //! Behaviours of the model by name.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use pinhole_sim::nat::{Dependence, PermissionScope, Unsolicited};
 use pinhole_sim::{Behaviour, Hairpin};
 
+use crate::error::LabError;
+
 /// The behaviour of this name.
 #[must_use]
 pub fn preset(name: &str) -> Option<Behaviour> {
     PRESETS.iter().find(|(known, _, _)| *known == name).map(|(_, _, behaviour)| *behaviour)
+}
+
+/// The behaviour that a name or a file says: a preset, or JSON with the fields of `sim`'s `Behaviour`.
+///
+/// # Errors
+///
+/// [`LabError::NoSuch`] where it is neither; [`LabError::Io`] with what is wrong in the file.
+pub fn behaviour(name: &str) -> Result<Behaviour, LabError> {
+    if let Some(behaviour) = preset(name) {
+        return Ok(behaviour);
+    }
+    let text = match std::fs::read_to_string(name) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let known: Vec<_> = PRESETS.iter().map(|(name, _, _)| *name).collect();
+            return Err(LabError::NoSuch(format!("{name}, neither a file nor one of {}", known.join(", "))));
+        }
+        Err(error) => return Err(LabError::io(format!("read {name}"), error)),
+    };
+    serde_json::from_str(&text).map_err(|error| LabError::io(format!("read {name}"), std::io::Error::other(error)))
 }
 
 /// Name, what it stands for, behaviour.
@@ -69,6 +92,11 @@ pub const PRESETS: &[(&str, &str, Behaviour)] = &[
         "unsolicited-icmp",
         "as port-restricted, and answers unsolicited SYNs with an ICMP error",
         Behaviour::port_restricted().with_unsolicited_syn(Unsolicited::Icmp),
+    ),
+    (
+        "unsolicited-icmp-delayed",
+        "as port-restricted, and answers unsolicited SYNs with an ICMP error after 6 s (RFC 5382, REQ-4)",
+        Behaviour::port_restricted().with_unsolicited_syn(Unsolicited::IcmpDelayed),
     ),
 ];
 

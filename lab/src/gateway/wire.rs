@@ -10,6 +10,8 @@ use pinhole_proto::{Address, Endpoint, NetError, Transport};
 use pinhole_sim::Packet;
 use pinhole_sim::packet::{Body, Flags, Icmp, Octets, Segment};
 
+use super::QUOTED;
+
 /// Why the gateway drops a packet before the model sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unread {
@@ -352,9 +354,6 @@ const HOST_UNREACHABLE: u8 = 1;
 const PORT_UNREACHABLE: u8 = 3;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
-
-/// How much of a packet an ICMP error quotes: RFC 1812 asks for as much as fits into 576 octets.
-const QUOTED: usize = 576 - 28;
 
 #[cfg(test)]
 mod tests {

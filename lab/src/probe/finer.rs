@@ -31,7 +31,7 @@ impl Finer {
         let filters = model.filtering != pinhole_sim::Dependence::EndpointIndependent;
         let steps = model.udp_idle.as_micros().div_ceil(STEP.as_micros());
         Self {
-            sequential: !model.preserve_port && matches!(model.fresh_port, FreshPort::Sequential { .. }),
+            sequential: !model.preserve_port && matches!(model.fresh_port, FreshPort::Sequential),
             shared_permission: (dependent && filters).then_some(model.permission == PermissionScope::InternalEndpoint),
             udp_idle: (model.udp_idle <= LONGEST).then(|| STEP * u32::try_from(steps).unwrap_or(u32::MAX)),
         }

@@ -1,5 +1,6 @@
 //! The lab's tests. They run inside namespaces of their own, one after the other, since several measure times.
 
+mod against;
 mod gateway;
 mod life;
 mod line;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     if let Some(code) = life::role() {
         return code;
     }
-    let trials = [gateway::TESTS, life::TESTS, line::TESTS, nat::TESTS, punch::TESTS, topology::TESTS]
+    let trials = [against::TESTS, gateway::TESTS, life::TESTS, line::TESTS, nat::TESTS, punch::TESTS, topology::TESTS]
         .concat()
         .into_iter()
         .map(|(name, test)| Trial::test(name, test).with_ignored_flag(skipped))
