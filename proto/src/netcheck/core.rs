@@ -68,10 +68,6 @@ impl Core {
     pub(super) fn family(&self) -> Family {
         self.server.family()
     }
-
-    pub(super) fn is_own(&self, address: Address) -> bool {
-        self.interfaces.iter().any(|interface| interface.address == address)
-    }
 }
 
 /// The local ports of one transport, in the order in which they were asked for.

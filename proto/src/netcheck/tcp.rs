@@ -379,10 +379,10 @@ impl Tcp {
     }
 
     fn hairpin(&self, core: &mut Core, ask: &mut Vec<Call>) {
-        let (Some((_, main)), Some((_, other))) = (self.ports.known(MAIN), self.ports.known(HAIRPIN)) else {
+        let (Some((private, main)), Some((_, other))) = (self.ports.known(MAIN), self.ports.known(HAIRPIN)) else {
             return;
         };
-        if core.is_own(main.address()) {
+        if private == main {
             return;
         }
         let prepared = self.step == Step::HairpinPrepared;

@@ -309,11 +309,11 @@ impl Udp {
     }
 
     fn hairpin(&self, core: &mut Core, ask: &mut Vec<Exchange>) {
-        let (Some((_, main)), Some((_, other))) = (self.ports.known(MAIN), self.ports.known(HAIRPIN)) else {
+        let (Some((private, main)), Some((_, other))) = (self.ports.known(MAIN), self.ports.known(HAIRPIN)) else {
             return;
         };
         // Without a NAT that is no hairpin but the machine's own loopback.
-        if core.is_own(main.address()) {
+        if private == main {
             return;
         }
         let prepared = self.step == Step::HairpinPrepared;

@@ -80,6 +80,17 @@ pub(crate) enum Command {
     /// Sends sequence numbers of 8 octets and waits for their echo and for the direct path. It ends when it has
     /// both, or has the echo and a verdict that rules a direct path out, or with the time limit.
     Ping(Ping),
+    /// Find out how the NATs between this machine and the server behave.
+    ///
+    /// Asks from several ports where the server sees them, has the server answer from its other port and its other
+    /// address, and sends to its own public endpoint; over TCP the server dials back. Nothing is registered and no key
+    /// is needed. It takes up to 10 seconds a transport. Each property is proved, consistent with what was seen, or
+    /// unknown; the words are those of RFC 4787, the draft's name stands in parentheses.
+    Netcheck {
+        /// Write the NAT there, as JSON that the simulator and the lab's model NAT read.
+        #[arg(long, value_name = "FILE")]
+        profile: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +193,9 @@ session was asked for (on the accepting side: since it was introduced; without a
   echo         session, seq, rtt_ms; only ping
   result       of ping: session, transport, direct_ms (heard) and echo_ms or null, path (the one in use at
                the end) or null, verdict or null, echoes, sent
+  probe        of netcheck: transport, port (counted from 0), from, to, probe, sent, outcome
+  netcheck     cone (udp, tcp: the draft's name or null), server, udp and tcp: each null or an object of properties,
+               each with value or null, certainty, and evidence (places in observations)
   closed       session, peer, code (verdict, refusal or reason), reason
   failed       code, reason, message, exit: the last line of a command that does not exit with 0
   missed       count of events that are missing here, because this output was read too slowly

@@ -4,7 +4,10 @@ use pinhole_peer::{
     Certainty, Endpoint, OfflineReason, PathInfo, PathKind, PathState, PeerId, ServerKey, SessionHandle, Transport,
     Verdict,
 };
+use pinhole_proto::netcheck::{Observation, Report};
 use serde::Serialize;
+
+use super::netcheck::Cones;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
@@ -21,6 +24,15 @@ pub(crate) struct Line<'a> {
 pub(crate) enum Body<'a> {
     ServerKey {
         key: ServerKey,
+    },
+    Probe {
+        #[serde(flatten)]
+        observation: &'a Observation,
+    },
+    Netcheck {
+        cone: Cones,
+        #[serde(flatten)]
+        report: &'a Report,
     },
     Online {
         id: PeerId,

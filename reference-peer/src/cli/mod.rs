@@ -6,6 +6,7 @@ mod failure;
 mod input;
 mod json;
 mod listen;
+mod netcheck;
 mod out;
 mod paths;
 mod ping;
@@ -34,6 +35,25 @@ pub(crate) async fn run() -> ExitCode {
         Ok(out) => out,
         Err(error) => return refuse(&Failure::other("system", &error)),
     };
+    if let Command::Netcheck { profile } = &command {
+        // Nobody registers: the id is nobody's and not told.
+        let report = Report::new(common.json, out.clone(), SecretKey::generate().id(), started);
+        let result = tokio::select! {
+            biased;
+            result = stopped(&report.out) => result,
+            result = netcheck::run(&common, profile.as_deref(), &report) => result,
+        };
+        let code = match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                report.failed(&failure);
+                failure.exit.into()
+            }
+        };
+        drop(report);
+        out.finish().await;
+        return code;
+    }
     let key = match key(&common) {
         Ok(key) => key,
         Err(failure) => return refuse(&failure),
@@ -85,7 +105,7 @@ async fn run_node(common: &Common, command: Command, key: SecretKey, report: &Re
 async fn run_command(common: &Common, command: Command, node: &Node, feed: &mut Feed) -> Result<(), Failure> {
     let transport = common.transport.connected();
     match command {
-        Command::Id => Ok(()),
+        Command::Id | Command::Netcheck { .. } => Ok(()),
         Command::Listen { echo, .. } => listen::run(node, feed, echo).await,
         Command::Connect { peer } => connect::run(node, feed, peer, transport).await,
         Command::Ping(ping) => ping::run(node, feed, &ping, transport, common.relay.into()).await,
@@ -101,7 +121,7 @@ async fn bind(common: &Common, command: &Command, key: SecretKey) -> Result<Node
     let accept = match command {
         Command::Listen { allow, .. } if allow.is_empty() => Accept::Anybody,
         Command::Listen { allow, .. } => Accept::Only(allow.clone()),
-        Command::Id | Command::Connect { .. } | Command::Ping(_) => Accept::Nobody,
+        Command::Id | Command::Netcheck { .. } | Command::Connect { .. } | Command::Ping(_) => Accept::Nobody,
     };
     let key_file = paths::key_file(common)?;
     let mut builder = Node::builder(server)

@@ -68,6 +68,11 @@ impl Report {
         Self { json, out, id, started, sessions: Arc::default() }
     }
 
+    /// Whether events are JSON.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// From here on the session's times count from when it was asked for.
     pub(crate) fn begin(&self, session: &Session) {
         self.sessions().insert(session.handle(), (session.opened_at(), session.peer()));

@@ -4,5 +4,6 @@
 mod known_servers;
 mod library;
 mod loopback;
+mod netcheck;
 mod support;
 mod usage;

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pinhole_driver::{Driver, Options};
+use pinhole_proto::Endpoint;
 use pinhole_proto::noise::{Dalek, public_key};
 use pinhole_proto::server::{Limits, Server, ServerCommand, ServerConfig, ServerEvent};
 use serde_json::Value;
@@ -31,12 +32,24 @@ impl TestServer {
     }
 
     pub(crate) fn start_with(secret: [u8; 32], port: u16) -> Self {
+        Self::start_at(secret, port, false)
+    }
+
+    /// With two ports and, on loopback, two addresses that it tells of.
+    pub(crate) fn start_for_checks() -> Self {
+        Self::start_at([7; 32], free_port(), true)
+    }
+
+    fn start_at(secret: [u8; 32], port: u16, tells: bool) -> Self {
+        let alternate_port = free_port();
+        let [main, second] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(std::net::IpAddr::from);
+        let alternates = [Endpoint::new(main, alternate_port), Endpoint::new(second, port)];
         let config = ServerConfig {
             secret,
             port,
-            alternate_port: free_port(),
-            alternates: Vec::new(),
-            addresses: None,
+            alternate_port,
+            alternates: alternates.into_iter().filter(|_| tells).collect(),
+            addresses: tells.then_some([main, second]),
             ipv6: false,
             relay: true,
             shard: 0,
