@@ -59,7 +59,8 @@ impl Competitor {
         while let Some(at) = self.next.filter(|at| *at <= now) {
             self.orders.push_back(Step::Open(SocketId(self.taken)));
             self.taken += 1;
-            let span = if self.plan.jitter { self.rng.up_to(self.plan.every * 2) } else { self.plan.every };
+            let span =
+                if self.plan.jitter { self.rng.up_to(self.plan.every.saturating_mul(2)) } else { self.plan.every };
             // At least a microsecond, so that it never asks to be woken at once.
             let span = span.max(Duration::from_micros(1));
             self.next = (self.taken < self.plan.count).then_some(at + span);

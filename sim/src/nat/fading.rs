@@ -20,6 +20,11 @@ impl<K: Ord + Copy> Fading<K> {
         self.until.contains_key(&member)
     }
 
+    /// The members from one to another.
+    pub(super) fn range(&self, low: K, high: K) -> impl Iterator<Item = K> + '_ {
+        self.until.range(low..=high).map(|(member, _)| *member)
+    }
+
     pub(super) fn insert(&mut self, member: K, until: Instant) {
         if let Some(before) = self.until.insert(member, until) {
             self.order.remove(&(before, member));

@@ -212,8 +212,15 @@ impl Ports {
                 let counter = (flow.transport, host);
                 let start = self.counters.get(&counter).copied().unwrap_or(behaviour.first_port);
                 let start = spans.index(start);
+                let mut busy = None;
                 for skipped in 0..size {
                     let index = (start + skipped) % size;
+                    if skipped == DRAWS {
+                        busy = search.busy(address, spans);
+                    }
+                    if is_busy(busy.as_ref(), index) {
+                        continue;
+                    }
                     if let Some(external) = free(spans.nth(index)) {
                         let next = spans.nth((index + u32::from(behaviour.port_step.max(1))) % size);
                         self.counters.insert(counter, next);
@@ -228,8 +235,14 @@ impl Ports {
                 // Draws; where the range is nearly full, then takes the neighbours in turn.
                 let mut draw = || u32::try_from(rng.below(u64::from(size))).unwrap_or(0);
                 let mut index = draw();
+                let mut busy = None;
                 for tried in 0..DRAWS + size {
-                    if let Some(external) = free(spans.nth(index)) {
+                    if tried == DRAWS {
+                        busy = search.busy(address, spans);
+                    }
+                    if !is_busy(busy.as_ref(), index)
+                        && let Some(external) = free(spans.nth(index))
+                    {
                         return Some((external, PortRule::Random));
                     }
                     index = if tried < DRAWS { draw() } else { (index + 1) % size };
@@ -288,6 +301,25 @@ impl Search<'_> {
             Overloading::Always => same,
         };
         if shared { None } else { Some(Taken::ByMapping) }
+    }
+
+    /// Which ports are held or rest, found in one go where few are free; none where ports are shared.
+    fn busy(&self, address: Address, spans: &Spans) -> Option<Vec<bool>> {
+        if self.behaviour.overloading == Overloading::OtherRemotes {
+            return None;
+        }
+        let mut busy = Vec::new();
+        for (low, high) in &spans.0 {
+            let start = busy.len();
+            busy.resize(start + usize::from(high - low) + 1, false);
+            let range = (Endpoint::new(address, *low), Endpoint::new(address, *high));
+            for external in self.table.busy(self.flow.transport, range) {
+                if let Some(mark) = busy.get_mut(start + usize::from(external.port() - low)) {
+                    *mark = true;
+                }
+            }
+        }
+        Some(busy)
     }
 
     /// The neighbour of the port that the neighbouring internal port has.
@@ -404,7 +436,13 @@ impl Spans {
     }
 }
 
-/// How often a random port is drawn before the search goes on one by one.
+fn is_busy(busy: Option<&Vec<bool>>, index: u32) -> bool {
+    let mark = busy.and_then(|busy| busy.get(usize::try_from(index).ok()?));
+    mark.copied().unwrap_or(false)
+}
+
+/// How often a random port is drawn before the search goes on one by one, and how many are looked at one by
+/// one before all that are held are found in one go.
 const DRAWS: u32 = 64;
 
 /// The most sequential counters; of more the first is forgotten.

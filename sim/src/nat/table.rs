@@ -112,6 +112,17 @@ impl Table {
         self.by_external.range(range).next_back().map(|(_, _, id)| *id)
     }
 
+    /// The external endpoints from one to another that are held or rest.
+    pub(super) fn busy(
+        &self,
+        transport: Transport,
+        (low, high): (Endpoint, Endpoint),
+    ) -> impl Iterator<Item = Endpoint> + '_ {
+        let held = self.by_external.range((transport, low, RowId(0))..=(transport, high, RowId(u64::MAX)));
+        let resting = self.resting.range((transport, low), (transport, high));
+        held.map(|entry| entry.1).chain(resting.map(|(_, external)| external))
+    }
+
     /// The row whose session an external and a remote endpoint share.
     pub(super) fn pair(&self, transport: Transport, external: Endpoint, remote: Endpoint) -> Option<RowId> {
         self.by_pair.get(&(transport, external, remote)).copied()

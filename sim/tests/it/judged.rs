@@ -160,6 +160,44 @@ fn every_behaviour_decides_as_its_definitions_say() {
     assert!(deferred > 10, "{deferred}");
 }
 
+#[test]
+fn no_behaviour_makes_a_nat_panic_not_even_a_senseless_one() {
+    for seed in 0..200 {
+        let mut dice = Rng::new(seed);
+        let mut behaviour = any_behaviour(&mut dice);
+        let ports = [0, 1, 1023, 1024, 1234, 65_534, 65_535];
+        let spans = [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(20), Duration::MAX];
+        let mut port = || ports[dice.below(7) as usize];
+        behaviour.ports = (port(), port());
+        (behaviour.first_port, behaviour.port_step) = (port(), port());
+        behaviour.one_to_many = Some((port(), port()));
+        behaviour.one_to_many_for = (port(), port());
+        behaviour.block = Some(port());
+        behaviour.blocks_per_host = port();
+        let mut span = || spans[dice.below(4) as usize];
+        (behaviour.udp_idle, behaviour.tcp_transitory_idle, behaviour.tcp_established_idle) = (span(), span(), span());
+        (behaviour.reuse_delay, behaviour.syn_grace, behaviour.lifetime) = (span(), span(), Some(span()));
+        (behaviour.spoiled_by_early, behaviour.spoiled_by_early_syn) = (Some(span()), Some(span()));
+        (behaviour.max_mappings, behaviour.max_mappings_per_host) = (dice.below(3) as u32, dice.below(3) as u32);
+        let pool = vec![at(POOL[0]).address()];
+        let mut nat = Nat::new(behaviour, pool[0], dice.fork(1));
+        let mut traffic = Traffic { dice: dice.fork(2), pool, known: vec![] };
+        let mut now = Instant::ZERO;
+        for step in 0..40 {
+            now = now + traffic.wait();
+            nat.handle_timeout(now);
+            let (side, packet) = traffic.packet();
+            nat.handle(now, side, packet);
+            traffic.known = nat.rows().map(|row| row.external).collect();
+            match step {
+                20 => nat.set_behaviour(any_behaviour(&mut traffic.dice)),
+                30 => nat.reboot(),
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Says which run it was when one fails.
 struct Seen(u64, Behaviour);
 

@@ -138,3 +138,26 @@ fn an_unknown_name_or_value_changes_nothing() {
     assert!(matches!(behaviour.set("udp-idle-ms", "none"), Err(FieldError::NoSuchValue("udp-idle-ms", _))));
     assert_eq!(behaviour, Behaviour::default());
 }
+
+#[test]
+fn presets_have_the_names_of_the_draft_and_can_be_written() {
+    for (name, behaviour) in Behaviour::PRESETS {
+        assert_eq!(Behaviour::preset(name), Some(behaviour));
+        let json = serde_json::to_string(&behaviour).unwrap();
+        assert_eq!(read(&json), Ok(behaviour), "{name}");
+    }
+    assert_eq!(Behaviour::preset("port-restricted-cone"), Some(Behaviour::default()));
+    assert_eq!(Behaviour::preset("onion"), None);
+}
+
+#[test]
+fn the_table_of_the_fields_is_data_too() {
+    let table = serde_json::to_value(Behaviour::FIELDS).unwrap();
+    let mapping = table.as_array().unwrap().iter().find(|field| field["name"] == "mapping").unwrap();
+    assert_eq!(mapping["source"], "RFC 4787 REQ-1");
+    assert_eq!(mapping["default"], "endpoint-independent");
+    let values = serde_json::json!({
+        "one-of": ["endpoint-independent", "address-dependent", "address-and-port-dependent"],
+    });
+    assert_eq!(mapping["values"], values);
+}
