@@ -105,6 +105,7 @@ impl Subject for Peer {
             PeerEvent::Selected { session, .. } => PeerTold::Session(session, "Selected"),
             PeerEvent::PathLost { session, .. } => PeerTold::Session(session, "PathLost"),
             PeerEvent::Writable { session } => PeerTold::Session(session, "Writable"),
+            PeerEvent::Attempt { session, .. } => PeerTold::Session(session, "Attempt"),
             PeerEvent::NotDirect { session, .. } => PeerTold::Session(session, "NotDirect"),
             PeerEvent::Closed { session, .. } => PeerTold::Closed(session),
             PeerEvent::Stopped => PeerTold::Stopped,

@@ -10,7 +10,9 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use pinhole_proto::peer::{Accept, Peer, PeerCommand, PeerConfig, PeerReply, RelayPolicy, SessionHandle};
+use pinhole_proto::peer::{
+    Accept, Peer, PeerCommand, PeerConfig, PeerReply, RelayPolicy, SessionHandle, StrategySet,
+};
 use pinhole_proto::server::{Limits, Server, ServerConfig};
 use pinhole_proto::{
     Address, Duration, Endpoint, Input, Instant, Interface, NetError, SocketId, StreamId, StreamInput, Transport,
@@ -141,6 +143,8 @@ impl World {
                 refresh: Duration::from_secs(25),
                 keepalive: Duration::from_secs(15),
                 adapt_keepalive: true,
+                strategies: StrategySet::ALL,
+                birthday: true,
                 x25519: curve(),
             };
             let (mut peer, opening) = Checked::new(Peer::new(config, [secret; 32], now), now);

@@ -108,11 +108,47 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(3_000);
 /// How long an attempt over TCP waits for a path (`spec/punching-tcp.md`).
 pub const TCP_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(8_000);
 /// The most attempts of a session, counted from its start or its last direct path (`spec/punching.md`).
-pub const MAX_ATTEMPTS: u8 = 3;
+pub const MAX_ATTEMPTS: u8 = 6;
 /// The most proposals of the other side that a peer takes within a minute (`spec/punching.md`, "Attempts").
 pub const ATTEMPTS_PER_MINUTE: u8 = 12;
 /// The most addresses in an attempt that only the other peer vouches for (`spec/punching.md`, "Attempts").
 pub const MAX_UNNAMED: usize = 2;
+/// How long an attempt that guesses waits for a path after its beginning (`spec/prediction.md`).
+pub const GUESS_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// How long a birthday attempt does (`spec/prediction.md`, "Birthday").
+pub const BIRTHDAY_TIMEOUT: Duration = Duration::from_millis(6_000);
+/// When the shots of a volley leave, from its beginning, in milliseconds (`spec/prediction.md`).
+pub const VOLLEY_TIMES: [u64; 3] = [0, 150, 500];
+/// The windows of the attempts with prediction, in turn (`spec/prediction.md`).
+pub const WINDOWS: [u16; 3] = [1, 8, 64];
+/// The largest window (`spec/prediction.md`).
+pub const MAX_WINDOW: u16 = 64;
+/// Samples of a port allocation (`spec/prediction.md`, "Samples").
+pub const SAMPLES: u8 = 3;
+/// How long the answer to a sample is waited for (`spec/prediction.md`, "Samples").
+pub const SAMPLE_RETRY: Duration = Duration::from_millis(250);
+/// How often a sample is asked for (`spec/prediction.md`, "Samples").
+pub const MAX_SAMPLE_TRIES: u8 = 4;
+/// The largest distance of two samples that follow each other (`spec/prediction.md`, "Samples").
+pub const MAX_STEP: u16 = 16;
+/// Shots at one address in [`SHOT_PERIOD`] (`spec/prediction.md`, "Budget").
+pub const MAX_SHOTS: u32 = 1_500;
+/// The period of the budget of shots (`spec/prediction.md`, "Budget").
+pub const SHOT_PERIOD: Duration = Duration::from_secs(60);
+/// The most addresses that are shot at in [`SHOT_PERIOD`] (`spec/prediction.md`, "Budget").
+pub const MAX_SHOT_AT: usize = 64;
+/// The most throw-away sockets of a peer (`spec/prediction.md`, "Budget").
+pub const MAX_THROW_AWAY: usize = 512;
+/// Sockets of the side with random ports (`spec/prediction.md`, "Birthday").
+pub const BIRTHDAY_SOCKETS: u16 = 256;
+/// Ports that the other side tries (`spec/prediction.md`, "Birthday").
+pub const BIRTHDAY_PORTS: u16 = 1_180;
+/// The time between two of them (`spec/prediction.md`, "Birthday").
+pub const BIRTHDAY_INTERVAL: Duration = Duration::from_millis(4);
+/// The lowest port that is guessed (`spec/prediction.md`, "Birthday").
+pub const LOWEST_PORT: u16 = 1_024;
+/// How long packets with a small TTL go ahead of the others (`spec/punching.md`, "Low TTL").
+pub const LOW_TTL_DELAY: Duration = Duration::from_millis(500);
 /// The most Noise messages 2 that an initiator tries for a session (`spec/punching.md`).
 pub const MAX_MESSAGE_2_TRIES: u8 = 8;
 /// The most punches for sessions that are not introduced yet (`spec/punching.md`).

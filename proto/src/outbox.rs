@@ -58,6 +58,19 @@ impl<E> Outbox<E> {
         self.items.push_back(Item::Transmit { socket, local, remote, ttl: None, payload });
     }
 
+    /// The same with a time to live.
+    pub(crate) fn transmit_with(
+        &mut self,
+        socket: SocketId,
+        local: Option<Address>,
+        remote: Endpoint,
+        ttl: Option<u8>,
+        payload: &[u8],
+    ) {
+        let payload = self.store(payload);
+        self.items.push_back(Item::Transmit { socket, local, remote, ttl, payload });
+    }
+
     pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint) {
         self.dial_from(stream, from, None, remote);
     }

@@ -258,7 +258,7 @@ impl Registry {
                 }
             }
             Event::Stopped => self.stopped = true,
-            Event::ServerKey(_) | Event::Missed(_) => {}
+            Event::Attempt { .. } | Event::ServerKey(_) | Event::Missed(_) => {}
         }
     }
 

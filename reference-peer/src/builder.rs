@@ -9,7 +9,7 @@ use std::thread;
 use pinhole_driver::{Driver, Options, resolve, seed};
 use pinhole_proto::constants::{KEEPALIVE, REFRESH};
 use pinhole_proto::noise::Dalek;
-use pinhole_proto::peer::{Accept, Peer, PeerConfig, RelayPolicy};
+use pinhole_proto::peer::{Accept, Peer, PeerConfig, RelayPolicy, StrategySet};
 use pinhole_proto::url::ServerUrl;
 use pinhole_proto::{Duration, Instant, PeerId, ServerKey};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -45,6 +45,8 @@ pub struct Builder {
     port: u16,
     probe_private: bool,
     keepalive: Option<Duration>,
+    strategies: StrategySet,
+    birthday: bool,
     trace: Option<Trace>,
 }
 
@@ -87,6 +89,8 @@ impl Builder {
             port: 0,
             probe_private: false,
             keepalive: None,
+            strategies: StrategySet::ALL,
+            birthday: false,
             trace: None,
         }
     }
@@ -155,6 +159,21 @@ impl Builder {
         self
     }
 
+    /// The strategies that attempts may have; all if nothing is said.
+    #[must_use]
+    pub const fn strategies(mut self, strategies: StrategySet) -> Self {
+        self.strategies = strategies;
+        self
+    }
+
+    /// Takes part in the birthday method against NATs with random ports: some hundred sockets and a thousand
+    /// packets, with peers that do so, too.
+    #[must_use]
+    pub const fn birthday(mut self, birthday: bool) -> Self {
+        self.birthday = birthday;
+        self
+    }
+
     /// Writes the engine's inputs, outputs and commands there, as JSON lines: see
     /// [`pinhole_driver::trace`]. Everything that the application sends is in it, in clear.
     #[must_use]
@@ -186,6 +205,8 @@ impl Builder {
             refresh: REFRESH,
             keepalive: self.keepalive.unwrap_or(KEEPALIVE),
             adapt_keepalive: self.keepalive.is_none(),
+            strategies: self.strategies,
+            birthday: self.birthday,
             x25519: Arc::new(Dalek),
         };
         let mut trace = self.trace.map(|trace| trace.0);

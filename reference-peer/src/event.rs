@@ -3,7 +3,7 @@
 use pinhole_proto::peer::{
     Certainty, CloseReason, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal, SessionHandle,
 };
-use pinhole_proto::wire::code::Verdict;
+use pinhole_proto::wire::code::{Strategy, Verdict};
 use pinhole_proto::{Endpoint, PeerId, ServerKey, Transport};
 use tokio::sync::broadcast;
 
@@ -79,6 +79,17 @@ pub enum Event {
         /// Which path.
         path: PathInfo,
     },
+    /// An attempt to find a direct path begins.
+    Attempt {
+        /// The session.
+        session: SessionHandle,
+        /// Counts the session's attempts from 1.
+        number: u16,
+        /// How.
+        strategy: Strategy,
+        /// How many ports are tried, or the TTL: what the strategy makes of it.
+        width: u16,
+    },
     /// No direct path was found in this attempt.
     NotDirect {
         /// The session.
@@ -111,6 +122,7 @@ impl Event {
             | Self::Path { session, .. }
             | Self::Selected { session, .. }
             | Self::PathLost { session, .. }
+            | Self::Attempt { session, .. }
             | Self::NotDirect { session, .. }
             | Self::Closed { session, .. } => Some(session),
             Self::ServerKey(_)
@@ -140,6 +152,9 @@ impl Event {
             PeerEvent::Path { session, state, path } => Self::Path { session, state, path },
             PeerEvent::Selected { session, path } => Self::Selected { session, path },
             PeerEvent::PathLost { session, path } => Self::PathLost { session, path },
+            PeerEvent::Attempt { session, number, strategy, width } => {
+                Self::Attempt { session, number, strategy, width }
+            }
             PeerEvent::NotDirect { session, verdict, certainty } => Self::NotDirect { session, verdict, certainty },
             PeerEvent::Closed { session, reason } => Self::Closed { session, reason },
             PeerEvent::Stopped => Self::Stopped,

@@ -79,10 +79,10 @@ pub use paths::{KnownPath, Paths};
 pub use pinhole_proto::constants::MAX_DATAGRAM;
 pub use pinhole_proto::peer::{
     Accept, Certainty, CloseReason, OfflineReason, PathInfo, PathKind, PathState, RelayPolicy, ServerRefusal,
-    SessionHandle,
+    SessionHandle, StrategySet,
 };
 pub use pinhole_proto::url::ServerUrl;
-pub use pinhole_proto::wire::code::{Refusal, Verdict};
+pub use pinhole_proto::wire::code::{Refusal, Strategy, Verdict};
 pub use pinhole_proto::{CommandError, Endpoint, PeerId, ServerKey, Transport};
 pub use session::{Dropped, SendError, Session, StreamError};
 pub use status::{Binding, Status, Trouble};

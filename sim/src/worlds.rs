@@ -30,6 +30,7 @@ use alloc::vec::Vec;
 use pinhole_proto::noise::public_key;
 use pinhole_proto::peer::{
     Accept, PathInfo, PathKind, Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, RelayPolicy, SessionHandle,
+    StrategySet,
 };
 use pinhole_proto::server::{Limits, Server, ServerConfig, ServerEvent};
 use pinhole_proto::{CommandError, Duration, Endpoint, Engine as _, Instant, PeerId, ServerKey, Transport};
@@ -203,6 +204,8 @@ pub fn peer_config(secret: [u8; 32], server: ServerKey) -> PeerConfig {
         refresh: Duration::from_secs(25),
         keepalive: Duration::from_secs(15),
         adapt_keepalive: true,
+        strategies: StrategySet::ALL,
+        birthday: false,
         x25519: Memo::shared(),
     }
 }

@@ -18,7 +18,7 @@ use pinhole_proto::constants::{
     PROBE_PERIOD,
 };
 use pinhole_proto::noise::{Handshake, Pattern};
-use pinhole_proto::peer::{Accept, PathState, Peer, PeerCommand, PeerConfig, PeerReply, RelayPolicy};
+use pinhole_proto::peer::{Accept, PathState, Peer, PeerCommand, PeerConfig, PeerReply, RelayPolicy, StrategySet};
 use pinhole_proto::wire::codec::decode;
 use pinhole_proto::wire::message::{Message, Reply, Request, RequestId};
 use pinhole_proto::wire::punch::Acceptance;
@@ -140,6 +140,8 @@ impl World {
             refresh: Duration::from_secs(25),
             keepalive: Duration::from_secs(15),
             adapt_keepalive: true,
+            strategies: StrategySet::ALL,
+            birthday: true,
             x25519: curve(),
         };
         let now = Instant::from_micros(1_000_000);

@@ -10,7 +10,7 @@ use crate::engine::Transport;
 use crate::key::{PeerId, ServerKey};
 use crate::noise::X25519;
 use crate::time::Duration;
-use crate::wire::code::{Refusal, Verdict};
+use crate::wire::code::{Refusal, Strategy, Verdict};
 
 /// How a peer is set up.
 #[derive(Clone)]
@@ -42,6 +42,11 @@ pub struct PeerConfig {
     pub keepalive: Duration,
     /// Whether the interval adapts to how long the NAT on the way keeps a mapping (`spec/keepalive.md`).
     pub adapt_keepalive: bool,
+    /// The strategies that attempts may have; the first attempt of a session is plain or none.
+    pub strategies: StrategySet,
+    /// Whether the birthday method is among them: some hundred sockets and a thousand packets, and only with
+    /// a peer that wants it, too.
+    pub birthday: bool,
     /// The X25519 function.
     pub x25519: Arc<dyn X25519>,
 }
@@ -57,7 +62,55 @@ impl core::fmt::Debug for PeerConfig {
             .field("port", &self.port)
             .field("relay", &self.relay)
             .field("accept", &self.accept)
+            .field("strategies", &self.strategies)
+            .field("birthday", &self.birthday)
             .finish_non_exhaustive()
+    }
+}
+
+impl PeerConfig {
+    /// The strategies that this peer takes part in.
+    pub(super) const fn allowed(&self) -> StrategySet {
+        if self.birthday { self.strategies } else { self.strategies.without(Strategy::BIRTHDAY) }
+    }
+}
+
+/// A set of strategies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StrategySet(u16);
+
+impl StrategySet {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Every one that version 1 names.
+    pub const ALL: Self = Self(0x7f);
+
+    /// Whether a strategy is in the set; one without a name never is.
+    #[must_use]
+    pub const fn contains(self, strategy: Strategy) -> bool {
+        self.0 & Self::bit(strategy) != 0
+    }
+
+    /// The set with one more.
+    #[must_use]
+    pub const fn with(self, strategy: Strategy) -> Self {
+        Self(self.0 | Self::bit(strategy))
+    }
+
+    /// The set with one less.
+    #[must_use]
+    pub const fn without(self, strategy: Strategy) -> Self {
+        Self(self.0 & !Self::bit(strategy))
+    }
+
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    const fn bit(strategy: Strategy) -> u16 {
+        if strategy.0 < 7 { 1 << strategy.0 } else { 0 }
     }
 }
 
@@ -288,6 +341,17 @@ pub enum PeerEvent<'a> {
     Writable {
         /// The session.
         session: SessionHandle,
+    },
+    /// An attempt of a session that is established begins.
+    Attempt {
+        /// The session.
+        session: SessionHandle,
+        /// Counts the session's attempts from 1.
+        number: u16,
+        /// How.
+        strategy: Strategy,
+        /// How many ports are tried, or the TTL: what the strategy makes of it.
+        width: u16,
     },
     /// No direct path was found in this attempt; the session goes on over the relay if there is one.
     NotDirect {

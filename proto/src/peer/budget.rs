@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use crate::constants::{MAX_PROBE_OCTETS, MAX_PROBED, MAX_PROBES, PROBE_PERIOD};
+use crate::constants::{MAX_PROBE_OCTETS, MAX_PROBED, MAX_PROBES, MAX_SHOT_AT, MAX_SHOTS, PROBE_PERIOD, SHOT_PERIOD};
 use crate::endpoint::Address;
 use crate::time::Instant;
 
@@ -10,6 +10,8 @@ use crate::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Budget {
     spent: BTreeMap<Address, Spent>,
+    /// Shots of attempts that the other peer agreed to, which have a budget of their own.
+    shots: BTreeMap<Address, Spent>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,23 @@ impl Budget {
         true
     }
 
+    /// Takes a shot out of the budget of `address`, if it fits.
+    pub(super) fn take_shot(&mut self, now: Instant, address: Address) -> bool {
+        if !self.shots.contains_key(&address) && self.shots.len() >= MAX_SHOT_AT {
+            self.shots.retain(|_, spent| now - spent.since < SHOT_PERIOD);
+            // [R-PRED-006] [R-LIM-004]
+            if self.shots.len() >= MAX_SHOT_AT {
+                return false;
+            }
+        }
+        let spent = self.shots.entry(address).or_insert(Spent { since: now, packets: 0, octets: 0 });
+        if now - spent.since >= SHOT_PERIOD {
+            *spent = Spent { since: now, packets: 0, octets: 0 };
+        }
+        spent.packets = spent.packets.saturating_add(1);
+        spent.packets <= MAX_SHOTS
+    }
+
     /// A path to `address` was proved: what was spent on it does not count.
     pub(super) fn proved(&mut self, address: Address) {
         self.spent.remove(&address);
@@ -69,6 +88,18 @@ mod tests {
         assert!(budget.take(now + Duration::from_secs(10), address, 1));
         budget.proved(address);
         assert_eq!((0..20).filter(|_| budget.take(now, address, 500)).count(), 4);
+    }
+
+    // [R-PRED-006]
+    #[test]
+    fn an_address_gets_so_many_shots_a_minute_and_so_many_addresses_get_any() {
+        let (mut budget, now) = (Budget::default(), Instant::from_micros(5));
+        let address = |number: u32| Address::from(number.to_be_bytes());
+        assert_eq!((0..5_000).filter(|_| budget.take_shot(now, address(1))).count(), MAX_SHOTS as usize);
+        assert!(!budget.take_shot(now + Duration::from_secs(59), address(1)));
+        assert!(budget.take_shot(now + Duration::from_secs(60), address(1)));
+        let others = (2..1_000).filter(|number| budget.take_shot(now, address(*number))).count();
+        assert_eq!(others, MAX_SHOT_AT - 1);
     }
 
     // [R-PUNCH-016]

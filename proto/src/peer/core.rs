@@ -63,6 +63,8 @@ pub(super) struct Port {
     pub(super) family: Family,
     /// Its local endpoint, once it is open.
     pub(super) local: Option<Endpoint>,
+    /// The session that it was opened for and is thrown away by.
+    pub(super) owner: Option<SessionHandle>,
 }
 
 /// What a stream is for.
@@ -157,7 +159,7 @@ impl Core {
     ) -> SocketId {
         let socket = SocketId(self.next_socket);
         self.next_socket += 1;
-        self.ports.push(Port { socket, transport, family, local: None });
+        self.ports.push(Port { socket, transport, family, local: None, owner: None });
         self.outbox.open(socket, transport, family, port, share);
         socket
     }
@@ -170,6 +172,27 @@ impl Core {
         }
     }
 
+    /// Orders a UDP port for a session's guesses.
+    pub(super) fn open_for(&mut self, owner: SessionHandle, family: Family) -> SocketId {
+        let socket = self.open(Transport::Udp, family, 0, None);
+        if let Some(port) = self.ports.last_mut() {
+            port.owner = Some(owner);
+        }
+        socket
+    }
+
+    /// Shuts the ports of a session that `drop` names.
+    pub(super) fn shut_owned(&mut self, owner: SessionHandle, mut drop: impl FnMut(SocketId) -> bool) {
+        let outbox = &mut self.outbox;
+        self.ports.retain(|port| {
+            let dropped = port.owner == Some(owner) && drop(port.socket);
+            if dropped {
+                outbox.shut(port.socket);
+            }
+            !dropped
+        });
+    }
+
     pub(super) fn port(&self, socket: SocketId) -> Option<&Port> {
         self.ports.iter().find(|port| port.socket == socket)
     }
@@ -178,7 +201,9 @@ impl Core {
     pub(super) fn port_of(&self, transport: Transport, family: Family) -> Option<SocketId> {
         self.ports
             .iter()
-            .find(|port| port.transport == transport && port.family == family && port.local.is_some())
+            .find(|port| {
+                port.transport == transport && port.family == family && port.local.is_some() && port.owner.is_none()
+            })
             .map(|port| port.socket)
     }
 

@@ -81,11 +81,13 @@ impl Peer {
         remote: Endpoint,
         payload: &[u8],
     ) -> Result<(), Discard> {
-        if self.core.port(socket).is_none() {
-            return Err(Discard::SocketUnknown);
-        }
+        let owner = self.core.port(socket).ok_or(Discard::SocketUnknown)?.owner;
         let source = Source { link: Link::Udp { socket, remote }, local: Some(local), octets: payload.len() };
-        match Packet::decode(payload)? {
+        let packet = Packet::decode(payload)?;
+        if let Some(owner) = owner {
+            return self.on_thrown_away(owner, source, &packet);
+        }
+        match packet {
             Packet::Discovered(found) => {
                 let slot = self.slot_of(socket, |_| true)?;
                 if !self.leg.is_server(remote) {
@@ -140,6 +142,41 @@ impl Peer {
     fn may_be_a_peer(&self, remote: Endpoint) -> bool {
         let possible = remote.is_candidate() || (self.core.on_loopback() && remote.address().is_loopback());
         possible && !self.core.is_own(remote) && !self.leg.is_server(remote)
+    }
+
+    /// A datagram on a socket that a session opened for its guesses: for that session or for nobody.
+    fn on_thrown_away(&mut self, owner: SessionHandle, source: Source, packet: &Packet<'_>) -> Result<(), Discard> {
+        let Link::Udp { socket, remote } = source.link else {
+            return Err(Discard::SocketUnknown);
+        };
+        let own = |handle: Option<SessionHandle>| {
+            if handle == Some(owner) { Ok(()) } else { Err(Discard::SocketUnknown) }
+        };
+        match packet {
+            Packet::Discovered(_) if !self.leg.is_server(remote) => Err(Discard::SourceWrong),
+            Packet::Discovered(found) => self.with(owner, |session, core, leg| {
+                session.on_sample(core, leg, socket, found);
+                Ok(())
+            }),
+            // [R-KEEP-016]
+            Packet::Sealed(_) | Packet::Punch(_) | Packet::PunchReply(_) if !self.may_be_a_peer(remote) => {
+                Err(Discard::SourceWrong)
+            }
+            Packet::Sealed(sealed) => {
+                own(self.by_index(sealed.index))?;
+                self.with(owner, |session, core, leg| session.on_sealed(core, leg, source, sealed))
+            }
+            Packet::Punch(punch) => {
+                own(self.by_id(&punch.session))?;
+                self.with(owner, |session, core, _| session.on_punch(core, source, punch))
+            }
+            Packet::PunchReply(reply) => {
+                own(self.by_id(&reply.session))?;
+                self.with(owner, |session, core, leg| session.on_punch_reply(core, leg, source, reply))
+            }
+            Packet::Discover(_) | Packet::Register(_) => Err(Discard::WrongRole),
+            Packet::Registered(_) | Packet::Relayed(_) | Packet::Reset(_) => Err(Discard::SocketUnknown),
+        }
     }
 
     fn on_relayed(&mut self, channel: ChannelId, packet: &[u8]) -> Result<(), Discard> {
@@ -389,14 +426,24 @@ impl Engine for Peer {
             Input::Opened { socket, local } => {
                 let mut ports = self.core.ports.iter_mut();
                 let port = ports.find(|port| port.socket == socket && port.local.is_none());
-                port.ok_or(Discard::SocketUnknown)?.local = Some(local);
-                self.leg.on_opened(&mut self.core, socket);
+                let port = port.ok_or(Discard::SocketUnknown)?;
+                port.local = Some(local);
+                match port.owner {
+                    None => self.leg.on_opened(&mut self.core, socket),
+                    Some(owner) => self.with_known(owner, |session, core, _| session.on_opened(core, socket)),
+                }
                 Ok(())
             }
             Input::OpenFailed { socket, .. } => {
                 let mut ports = self.core.ports.iter();
-                ports.find(|port| port.socket == socket && port.local.is_none()).ok_or(Discard::SocketUnknown)?;
-                self.leg.on_open_failed(&mut self.core, socket);
+                let port = ports.find(|port| port.socket == socket && port.local.is_none());
+                match port.ok_or(Discard::SocketUnknown)?.owner {
+                    None => self.leg.on_open_failed(&mut self.core, socket),
+                    Some(owner) => {
+                        self.core.ports.retain(|port| port.socket != socket);
+                        self.with_known(owner, |session, core, _| session.on_open_failed(core, socket));
+                    }
+                }
                 Ok(())
             }
             Input::Datagram { socket, local, remote, payload } => self.on_datagram(socket, local, remote, payload),

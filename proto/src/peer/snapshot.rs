@@ -24,6 +24,8 @@ pub struct PeerSnapshot {
     pub bindings: Vec<BindingSnapshot>,
     /// Its sessions.
     pub sessions: Vec<SessionSnapshot>,
+    /// Local ports, those for guesses included.
+    pub ports: usize,
     /// Streams of all kinds.
     pub streams: usize,
     /// Addresses in the probe budget.
@@ -72,6 +74,14 @@ pub struct SessionSnapshot {
     pub selected: Option<PathInfo>,
     /// Whether there is a relay channel.
     pub relayed: bool,
+    /// The number of the last attempt that began.
+    pub attempt: u16,
+    /// What the attempt does.
+    pub attempting: &'static str,
+    /// Sockets that were opened for guesses and samples.
+    pub sockets: u32,
+    /// Packets that were sent to guessed ports.
+    pub shots: u32,
 }
 
 /// One direct path.
@@ -105,6 +115,7 @@ impl Peer {
             id: self.core.id,
             bindings: bindings.collect(),
             sessions: self.sessions.values().map(session).collect(),
+            ports: self.core.ports.len(),
             streams: self.core.streams.len(),
             probed: self.core.budget.len(),
             early: self.early.len(),
@@ -137,5 +148,9 @@ fn session(session: &Session) -> SessionSnapshot {
         paths: paths.collect(),
         selected: session.selected(),
         relayed: session.channel().is_some(),
+        attempt: session.attempt().number(),
+        attempting: session.attempt().name(),
+        sockets: session.spent().sockets,
+        shots: session.spent().shots,
     }
 }

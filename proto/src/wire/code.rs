@@ -148,6 +148,12 @@ impl Verdict {
     pub const NO_CANDIDATES: Self = Self(6);
     /// The other peer did not answer at all.
     pub const PEER_SILENT: Self = Self(7);
+    /// Ports follow each other, and other ones than the predicted were given out.
+    pub const PREDICTED_PORTS_MISSED: Self = Self(8);
+    /// The ports of an endpoint-dependent mapping follow no rule.
+    pub const RANDOM_ALLOCATION: Self = Self(9);
+    /// Many ports met many sockets, and none was the right one.
+    pub const BIRTHDAY_MISSED: Self = Self(10);
 
     /// The name in the registry.
     #[must_use]
@@ -160,6 +166,9 @@ impl Verdict {
             5 => "relay-only",
             6 => "no-candidates",
             7 => "peer-silent",
+            8 => "predicted-ports-missed",
+            9 => "random-allocation",
+            10 => "birthday-missed",
             _ => "unknown",
         }
     }
@@ -222,6 +231,8 @@ impl Allocation {
     pub const SEQUENTIAL: Self = Self(1);
     /// By no rule that the samples show.
     pub const RANDOM: Self = Self(2);
+    /// The internal port is kept while it is free.
+    pub const PRESERVING: Self = Self(3);
 
     /// The name in the registry.
     #[must_use]
@@ -229,6 +240,7 @@ impl Allocation {
         match self.0 {
             1 => "sequential",
             2 => "random",
+            3 => "preserving",
             _ => "unknown",
         }
     }

@@ -64,7 +64,7 @@ fn punches_leave_at_their_times_each_with_its_nonce_and_stop_with_the_attempt() 
 
 // [R-PUNCH-013] [R-PUNCH-014]
 #[test]
-fn three_attempts_are_made_and_no_more() {
+fn attempts_differ_and_come_to_an_end() {
     let mut world = fresh(53);
     world.direct = false;
     world.connect(A, B, None);
@@ -76,8 +76,12 @@ fn three_attempts_are_made_and_no_more() {
             bursts += usize::from(before.is_none_or(|before| at - before > Duration::from_secs(2)));
             before = Some(at);
         }
-        assert_eq!(bursts, 3, "of host {host}");
+        assert_eq!(bursts, 2, "of host {host}");
     }
+    let attempts = world.hosts[A].events.iter().filter_map(|(_, event)| event.get("attempt"));
+    let attempts: Vec<_> = attempts.map(|attempt| (attempt["strategy"].as_u64(), attempt["width"].as_u64())).collect();
+    // Low TTL, plain, low TTL.
+    assert_eq!(attempts, [(3, 2), (0, 0), (3, 3), (3, 4)].map(|(strategy, width)| (Some(strategy), Some(width))));
     assert!(world.told(A, "not-direct", "filtered"));
 }
 

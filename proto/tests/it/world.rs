@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use pinhole_proto::endpoint::Family;
 use pinhole_proto::noise::{Dalek, public_key};
-use pinhole_proto::peer::{Accept, Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, RelayPolicy, SessionHandle};
+use pinhole_proto::peer::{
+    Accept, Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, RelayPolicy, SessionHandle, StrategySet,
+};
 use pinhole_proto::server::{Limits, Server, ServerConfig};
 use pinhole_proto::{
     Address, CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Interface, NetError, Output, PeerId,
@@ -114,6 +116,8 @@ pub(crate) fn peer_config(secret: u8, transports: (bool, bool)) -> PeerConfig {
         refresh: Duration::from_secs(25),
         keepalive: Duration::from_secs(15),
         adapt_keepalive: true,
+        strategies: StrategySet::ALL,
+        birthday: false,
         x25519: Arc::new(Dalek),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pinhole_peer::{PeerId, RelayPolicy, ServerUrl, Transport, Transports};
+use pinhole_peer::{PeerId, RelayPolicy, ServerUrl, Strategy, StrategySet, Transport, Transports};
 
 /// Reaches another peer by its key, through NATs on both sides.
 ///
@@ -39,6 +39,12 @@ pub(crate) struct Common {
     /// Whether sessions may use the server's relay.
     #[arg(long, global = true, value_enum, default_value_t = RelayArg::Allow)]
     pub(crate) relay: RelayArg,
+    /// The ways to find a direct path that are tried, separated by commas; all if nothing is said.
+    #[arg(long, global = true, value_name = "LIST", value_delimiter = ',', value_enum)]
+    pub(crate) strategies: Vec<StrategyArg>,
+    /// Meet random ports with many sockets: up to 1,500 packets in 5 seconds, if the other peer wants it, too.
+    #[arg(long, global = true)]
+    pub(crate) birthday: bool,
     /// Write the engine's inputs and outputs there, as JSON lines. What is sent is in it, in clear.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
@@ -128,6 +134,46 @@ pub(crate) enum RelayArg {
     Never,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StrategyArg {
+    /// Both sides send to the endpoints that are known.
+    Plain,
+    /// Ports that follow each other are predicted.
+    Predicted,
+    /// Many ports meet many sockets; needs --birthday.
+    Birthday,
+    /// The first packets die on the way, for NATs that mind early packets.
+    LowTtl,
+    /// TCP: one side after the other, the connection to the server's other port stays.
+    TcpSequentialKeep,
+    /// TCP: one side after the other, the connection to the server's other port is closed first.
+    TcpSequentialClose,
+    /// TCP: ports that follow each other are predicted.
+    TcpPredicted,
+}
+
+impl StrategyArg {
+    const fn strategy(self) -> Strategy {
+        match self {
+            Self::Plain => Strategy::PLAIN,
+            Self::Predicted => Strategy::PREDICTED,
+            Self::Birthday => Strategy::BIRTHDAY,
+            Self::LowTtl => Strategy::LOW_TTL,
+            Self::TcpSequentialKeep => Strategy::TCP_SEQUENTIAL_KEEP,
+            Self::TcpSequentialClose => Strategy::TCP_SEQUENTIAL_CLOSE,
+            Self::TcpPredicted => Strategy::TCP_PREDICTED,
+        }
+    }
+
+    /// The set of a list; an empty one leaves everything allowed.
+    pub(crate) fn set(list: &[Self]) -> StrategySet {
+        if list.is_empty() {
+            return StrategySet::ALL;
+        }
+        list.iter().fold(StrategySet::NONE, |set, strategy| set.with(strategy.strategy()))
+    }
+}
+
 impl TransportArg {
     pub(crate) const fn registered(self) -> Transports {
         match self {
@@ -188,6 +234,7 @@ session was asked for (on the accepting side: since it was introduced; without a
                (local as the other side sees it, or null), remote
   selected     session, and the same about the path that data takes from here on
   path-lost    session, and the same about a path that died
+  attempt      session, number, strategy, width (ports that are tried, or the TTL): from the second one on
   verdict      session, code, certainty (proved, consistent, unknown): why there is no direct path
   data         session, peer, and text, or hex where it is no UTF-8; only listen and connect
   echo         session, seq, rtt_ms; only ping

@@ -74,6 +74,12 @@ pub(crate) enum Body<'a> {
         #[serde(flatten)]
         path: Path,
     },
+    Attempt {
+        session: SessionHandle,
+        number: u16,
+        strategy: &'a str,
+        width: u16,
+    },
     Verdict {
         session: SessionHandle,
         code: Verdict,

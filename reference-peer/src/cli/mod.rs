@@ -21,7 +21,7 @@ use clap::{CommandFactory as _, Parser as _};
 use pinhole_peer::{Accept, Moment, Node, SecretKey, Status};
 use tokio::signal::unix::{SignalKind, signal};
 
-use args::{Cli, Command, Common};
+use args::{Cli, Command, Common, StrategyArg};
 use failure::{Exit, Failure};
 use out::Out;
 use report::{Feed, Report};
@@ -129,6 +129,8 @@ async fn bind(common: &Common, command: &Command, key: SecretKey) -> Result<Node
         .known_servers(key_file.with_file_name("known-servers"))
         .transports(common.transport.registered())
         .relay(common.relay.into())
+        .strategies(StrategyArg::set(&common.strategies))
+        .birthday(common.birthday)
         .accept(accept)
         .port(common.port);
     if let Some(path) = &common.trace {

@@ -172,10 +172,15 @@ impl Measurement {
         self.echoes >= self.count && (self.direct.is_some() || self.is_hopeless())
     }
 
-    /// Whether no later attempt can give a direct path. An attempt whose every packet was lost leaves the
-    /// same evidence as a filter, so after these verdicts the next attempt is waited for.
+    /// Whether no later attempt can give a direct path. After verdicts that a later attempt, or another
+    /// strategy, may overcome, that is waited for.
     fn is_hopeless(&self) -> bool {
-        let later = |verdict| matches!(verdict, Verdict::UNKNOWN | Verdict::FILTERED);
+        let later = |verdict| {
+            matches!(
+                verdict,
+                Verdict::UNKNOWN | Verdict::FILTERED | Verdict::ENDPOINT_DEPENDENT | Verdict::BOTH_ENDPOINT_DEPENDENT
+            )
+        };
         self.relay == RelayPolicy::Only || self.verdict.is_some_and(|verdict| !later(verdict))
     }
 

@@ -149,6 +149,9 @@ impl Report {
             Event::Path { session, state, path } => Body::Path { session, kind: path.kind, state, path: path.into() },
             Event::Selected { session, path } => Body::Selected { session, kind: path.kind, path: path.into() },
             Event::PathLost { session, path } => Body::PathLost { session, kind: path.kind, path: path.into() },
+            Event::Attempt { session, number, strategy, width } => {
+                Body::Attempt { session, number, strategy: strategy.name(), width }
+            }
             Event::NotDirect { session, verdict, certainty } => Body::Verdict { session, code: verdict, certainty },
             Event::Closed { session, reason } => Body::Closed {
                 session,
@@ -174,6 +177,7 @@ impl Report {
             Event::Path { path, state: PathState::Proved, .. } if path.kind != PathKind::Relayed => {
                 format!("path {}", path_text(&path))
             }
+            Event::Attempt { number, strategy, .. } => format!("attempt {number} ({})", strategy.name()),
             Event::NotDirect { verdict, .. } => format!("not direct ({})", verdict.name()),
             Event::Closed { reason, .. } => format!("session ended ({})", close_code(&reason)),
             Event::Missed(count) => format!("{count} events missed"),

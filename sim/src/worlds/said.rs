@@ -68,6 +68,9 @@ impl From<PeerEvent<'_>> for PeerSaid {
             PeerEvent::Finished { session } => PeerEvent::Finished { session },
             PeerEvent::Acknowledged { session, offset } => PeerEvent::Acknowledged { session, offset },
             PeerEvent::Writable { session } => PeerEvent::Writable { session },
+            PeerEvent::Attempt { session, number, strategy, width } => {
+                PeerEvent::Attempt { session, number, strategy, width }
+            }
             PeerEvent::NotDirect { session, verdict, certainty } => {
                 PeerEvent::NotDirect { session, verdict, certainty }
             }

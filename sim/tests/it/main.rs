@@ -15,6 +15,7 @@ mod naive;
 mod nat;
 mod netcheck;
 mod pairs;
+mod prediction;
 mod profile;
 mod receipts;
 mod repunch;

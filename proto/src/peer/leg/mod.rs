@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use crate::association::Association;
 use crate::constants::{MAX_REGISTER_RETRY, REGISTER_RETRY, SERVER_UNREACHABLE, VERSION};
 use crate::discard::Discard;
-use crate::endpoint::{Endpoint, Family};
+use crate::endpoint::{Address, Endpoint, Family};
 use crate::engine::{SocketId, StreamId, Transport};
 use crate::key::ServerKey;
 use crate::peer::api::{OfflineReason, PeerEvent, ServerRefusal, SessionHandle};
@@ -156,6 +156,11 @@ impl Leg {
     /// Whether `remote` is an endpoint of the server.
     pub(super) fn is_server(&self, remote: Endpoint) -> bool {
         self.bindings.iter().any(|binding| binding.server == remote || binding.alternates.contains(remote))
+    }
+
+    /// Whether `address` is one of the server's.
+    pub(super) fn is_server_address(&self, address: Address) -> bool {
+        self.bindings.iter().any(|binding| binding.server.address() == address)
     }
 
     // --- ports and streams ---
@@ -493,6 +498,11 @@ pub(super) fn decode_all(plaintext: &[u8]) -> Result<Vec<Message<'_>>, Discard> 
         messages.push(Message::decode(&mut rest)?);
     }
     if messages.is_empty() { Err(Discard::TooShort) } else { Ok(messages) }
+}
+
+/// A `Discover` as a packet.
+pub(super) fn discovery(transaction: TransactionId) -> Vec<u8> {
+    discover(transaction, offered()).encode()
 }
 
 const fn discover(transaction: TransactionId, versions: Versions) -> Packet<'static> {

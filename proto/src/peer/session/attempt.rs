@@ -3,16 +3,23 @@
 use alloc::vec::Vec;
 
 use super::dials::Dial;
-use super::{CloseReason, MAX_ATTEMPTS, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
-use crate::constants::{ATTEMPT_TIMEOUT, MAX_CANDIDATES, MAX_PATHS, MAX_UNNAMED, PUNCH_TIMES, TCP_ATTEMPT_TIMEOUT};
+use super::propose::Purpose;
+use super::sampler::Sampler;
+use super::volley::{Agreed, Volley};
+use super::{CloseReason, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
+use crate::constants::{
+    ATTEMPT_TIMEOUT, BIRTHDAY_TIMEOUT, GUESS_TIMEOUT, MAX_CANDIDATES, MAX_PATHS, MAX_UNNAMED, PUNCH_TIMES,
+    TCP_ATTEMPT_TIMEOUT,
+};
 use crate::endpoint::{Address, Endpoint};
-use crate::engine::Transport;
+use crate::engine::{SocketId, Transport};
 use crate::peer::api::PathKind;
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::{Leg, Slot};
 use crate::peer::path::{Link, Path, PathId};
 use crate::time::{Duration, Instant};
-use crate::wire::control::Introduced;
+use crate::wire::code::Strategy;
+use crate::wire::control::{Forecast, Introduced};
 
 /// Where an endpoint of the other peer is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +37,36 @@ pub(super) enum Told {
 pub(in crate::peer) enum Attempt {
     /// Nothing is tried.
     Idle { number: u16 },
-    /// Packets go to the candidates.
-    Running { number: u16, started: Instant, round: usize, dials: Vec<Dial> },
+    /// Ports are sampled, before a proposal or its answer.
+    Sampling { number: u16, sampler: Sampler, purpose: Purpose },
+    /// This side proposed an attempt that begins when it is agreed on.
+    Proposed { number: u16, forecast: Forecast, sockets: Vec<SocketId> },
+    /// Packets go to the candidates, or by the rules of a strategy that guesses.
+    Running { number: u16, started: Instant, round: usize, dials: Vec<Dial>, volley: Option<Volley> },
     /// The next attempt follows.
     Pausing { number: u16 },
 }
 
 impl Attempt {
+    /// The number of the last attempt that began.
     pub(in crate::peer) const fn number(&self) -> u16 {
         match self {
-            Self::Idle { number } | Self::Running { number, .. } | Self::Pausing { number } => *number,
+            Self::Idle { number }
+            | Self::Sampling { number, .. }
+            | Self::Proposed { number, .. }
+            | Self::Running { number, .. }
+            | Self::Pausing { number } => *number,
+        }
+    }
+
+    /// What it does, in a word.
+    pub(in crate::peer) const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle { .. } => "idle",
+            Self::Sampling { .. } => "sampling",
+            Self::Proposed { .. } => "proposed",
+            Self::Running { .. } => "running",
+            Self::Pausing { .. } => "pausing",
         }
     }
 
@@ -136,23 +163,53 @@ impl Session {
         self.stop_dials(core);
         // What an attempt before left untried may be stale: the candidates say.
         self.paths.retain(|path| path.state() != PathState::Untried);
-        self.proposals.tries = self.proposals.tries.saturating_add(1);
+        self.proposals.tries.count(Strategy::PLAIN);
         let timeout = match transport {
             Transport::Udp => ATTEMPT_TIMEOUT,
             Transport::Tcp => TCP_ATTEMPT_TIMEOUT,
         };
-        self.attempt = Attempt::Running { number, started: core.now, round: 0, dials: Vec::new() };
+        self.attempt = Attempt::Running { number, started: core.now, round: 0, dials: Vec::new(), volley: None };
+        self.tell_attempt(core, number, Strategy::PLAIN, 0);
         // [R-PUNCH-012]
         core.timers.set(Timer::Attempt(self.handle), core.now + timeout);
+        if !core.config.allowed().contains(Strategy::PLAIN) {
+            return;
+        }
         self.try_candidates(core);
         if transport == Transport::Udp {
             self.on_punch_due(core);
         }
     }
 
-    /// A direct path is proved.
-    pub(super) fn is_direct(&self) -> bool {
-        self.paths.iter().any(|path| path.state() == PathState::Proved)
+    /// Begins an attempt that both sides agreed on.
+    // [R-PRED-012]
+    pub(super) fn begin(&mut self, core: &mut Core, leg: &mut Leg, agreed: &Agreed) {
+        let Agreed { number, strategy, width, delay, .. } = *agreed;
+        self.paths.retain(|path| path.state() != PathState::Untried);
+        self.proposals.tries.count(strategy);
+        let Some(volley) = self.load(core, agreed) else {
+            self.stop_attempt(core);
+            return self.propose(core, leg);
+        };
+        let at_once = strategy == Strategy::LOW_TTL || delay.is_zero();
+        let (started, dials) = (core.now, Vec::new());
+        self.attempt = Attempt::Running { number, started, round: 0, dials, volley: Some(volley) };
+        self.tell_attempt(core, number, strategy, width);
+        let patience = if strategy == Strategy::BIRTHDAY { BIRTHDAY_TIMEOUT } else { GUESS_TIMEOUT };
+        // [R-PUNCH-012]
+        core.timers.set(Timer::Attempt(self.handle), core.now + delay + patience);
+        if at_once {
+            self.on_volley_due(core);
+        } else {
+            core.timers.set(Timer::Punch(self.handle), core.now + delay);
+        }
+    }
+
+    fn tell_attempt(&self, core: &mut Core, number: u16, strategy: Strategy, width: u16) {
+        // The application has not heard of the session before.
+        if self.stage == Stage::Established {
+            core.event(PeerEvent::Attempt { session: self.handle, number, strategy, width });
+        }
     }
 
     /// The attempt has what it wanted.
@@ -162,6 +219,7 @@ impl Session {
         for timer in [Timer::Punch, Timer::Dial, Timer::Attempt] {
             core.timers.clear(timer(self.handle));
         }
+        self.drop_sockets(core);
     }
 
     /// Makes a path (UDP) or a dial (TCP) for each candidate that has none.
@@ -227,6 +285,9 @@ impl Session {
     // --- UDP ---
 
     pub(super) fn on_punch_due(&mut self, core: &mut Core) {
+        if matches!(self.attempt, Attempt::Running { volley: Some(_), .. }) {
+            return self.on_volley_due(core);
+        }
         let Attempt::Running { round, started, .. } = &mut self.attempt else {
             return;
         };
@@ -264,17 +325,26 @@ impl Session {
     /// The time of the attempt is over, or the pause after it. `true` when the session is to be forgotten.
     pub(super) fn on_attempt_over(&mut self, core: &mut Core, leg: &mut Leg) -> bool {
         let number = self.attempt.number();
+        if let Attempt::Sampling { sampler, .. } = &mut self.attempt {
+            if sampler.on_due(core) {
+                self.on_sampled(core, leg);
+            }
+            return false;
+        }
         if matches!(self.attempt, Attempt::Pausing { .. }) {
             self.attempt = Attempt::Idle { number };
             self.propose(core, leg);
             return false;
         }
         self.stop_attempt(core);
-        if self.is_direct() || self.stage == Stage::Ended {
+        if self.works() || self.stage == Stage::Ended {
             return false;
         }
         let (verdict, certainty) = self.verdict(core, leg);
-        self.last_verdict = verdict;
+        let first = self.proposals.tries.all() <= 1;
+        if first {
+            self.last_verdict = verdict;
+        }
         if self.stage != Stage::Established {
             // The responder waits for the initiator, whose copy of message 1 may be an old one.
             if self.stage == Stage::Keyed {
@@ -294,20 +364,31 @@ impl Session {
             self.end(core, CloseReason::NoPath(verdict));
             return true;
         }
-        if number <= 1 {
+        if first {
             let session = self.handle;
             core.event(PeerEvent::NotDirect { session, verdict, certainty });
         }
-        // Repeating what the mappings rule out almost never helps; losing every packet of an attempt is rare.
-        let hopeless = verdict != Verdict::FILTERED && verdict != Verdict::UNKNOWN;
         // [R-PUNCH-014]
-        let tries = self.proposals.tries;
-        if self.is_initiator() && !hopeless && tries < MAX_ATTEMPTS {
-            self.attempt = Attempt::Pausing { number };
-            core.timers.set(Timer::Attempt(self.handle), core.now + ATTEMPT_TIMEOUT * u32::from(tries));
+        match self.next_choice(core, leg) {
+            _ if rules_out(verdict) => {}
+            Err(verdict) => self.give_up(core, verdict),
+            // The initiator proposes.
+            Ok(_) if !self.is_initiator() => {}
+            Ok(choice) if choice.strategy == Strategy::PLAIN => {
+                // The same again: later, when whatever went wrong may have passed.
+                self.attempt = Attempt::Pausing { number };
+                let tries = u32::from(self.proposals.tries.all());
+                core.timers.set(Timer::Attempt(self.handle), core.now + ATTEMPT_TIMEOUT * tries);
+            }
+            Ok(choice) => self.pursue(core, leg, choice),
         }
         false
     }
+}
+
+/// Whether no strategy helps.
+const fn rules_out(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::NO_HAIRPIN | Verdict::RELAY_ONLY | Verdict::NO_CANDIDATES | Verdict::PEER_SILENT)
 }
 
 /// Whether there is evidence that `endpoint` is on a network that this peer is on, too: an interface with

@@ -81,6 +81,7 @@ impl Session {
         self.paths.retain(|path| {
             path.id == selected || !matches!(path.link, Link::Udp { .. }) || now - path.last_received < CONSENT
         });
+        self.drop_idle_sockets(core);
         let Some(at) = self.position(Some(selected)) else {
             return;
         };
@@ -268,6 +269,7 @@ impl Session {
     /// A path is gone: back to the relay, and punch again.
     fn lose(&mut self, core: &mut Core, leg: &mut Leg, at: usize) {
         let path = self.paths.remove(at);
+        self.drop_idle_sockets(core);
         if let Link::Stream { stream, .. } = path.link {
             core.close(stream, true);
         }

@@ -5,6 +5,7 @@
 //! goes out on which path, `keep.rs` and `relay.rs` what keeps a way open, `data.rs` what the application says.
 
 mod attempt;
+mod choose;
 mod data;
 mod dials;
 mod handshake;
@@ -13,9 +14,12 @@ mod paths;
 mod propose;
 mod receive;
 mod relay;
+mod sampler;
+mod scatter;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod volley;
 
 use alloc::vec::Vec;
 
@@ -25,7 +29,7 @@ use super::core::{Core, Timer};
 use super::leg::{Leg, Slot};
 use super::path::{Link, Path, PathId};
 use crate::association::{Association, Lane};
-use crate::constants::{MAX_ATTEMPTS, SERVER_UNREACHABLE};
+use crate::constants::SERVER_UNREACHABLE;
 use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::Transport;
@@ -44,6 +48,8 @@ pub(super) use handshake::Role;
 use propose::Proposals;
 pub(super) use receive::Source;
 use relay::RelayWatch;
+use scatter::Scatter;
+use volley::Spent;
 
 /// A session with one other peer.
 #[derive(Clone)]
@@ -77,6 +83,9 @@ pub(super) struct Session {
     /// Addresses that the server told.
     named: Vec<Address>,
     proposals: Proposals,
+    /// The order in which ports of the other side are guessed, once some were.
+    scatter: Option<Scatter>,
+    spent: Spent,
     remote_mapping: Mapping,
     sender: Sender,
     receiver: Receiver,
@@ -153,6 +162,8 @@ impl Session {
             candidates: Vec::new(),
             named: Vec::new(),
             proposals: Proposals::default(),
+            scatter: None,
+            spent: Spent::default(),
             remote_mapping: Mapping::UNKNOWN,
             sender: Sender::new(),
             receiver: Receiver::default(),
@@ -180,6 +191,14 @@ impl Session {
 
     pub(super) const fn slot(&self) -> Option<Slot> {
         self.slot
+    }
+
+    pub(super) const fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    pub(super) const fn attempt(&self) -> &Attempt {
+        &self.attempt
     }
 
     pub(super) fn paths(&self) -> &[Path] {
@@ -291,6 +310,8 @@ impl Session {
             core.event(PeerEvent::Closed { session: self.handle, reason });
         }
         self.stage = Stage::Ended;
+        self.attempt = Attempt::Idle { number: self.attempt.number() };
+        self.drop_sockets(core);
         for timer in [Timer::Punch, Timer::Dial, Timer::Attempt, Timer::Check, Timer::Keepalive, Timer::Resend] {
             core.timers.clear(timer(self.handle));
         }
@@ -299,6 +320,7 @@ impl Session {
     /// Frees everything that the session holds elsewhere.
     pub(super) fn release(&mut self, core: &mut Core, leg: &mut Leg) {
         self.stop_dials(core);
+        core.shut_owned(self.handle, |_| true);
         for path in core::mem::take(&mut self.paths) {
             if let Link::Stream { stream, .. } = path.link {
                 core.close(stream, false);
@@ -357,8 +379,10 @@ impl Session {
 
     fn on_requests_due(&mut self, core: &mut Core, leg: &mut Leg) {
         while let Some(due) = self.requests.due(core.now) {
-            if let Due::Repeat(id, request, path) = due {
-                self.send_request(core, leg, path, id, request);
+            match due {
+                Due::Repeat(id, request, path) => self.send_request(core, leg, path, id, request),
+                Due::GaveUp(Request::Attempt(_), _) => self.on_unanswered(core),
+                Due::GaveUp(..) => {}
             }
         }
         self.schedule_requests(core);

@@ -285,7 +285,15 @@ impl Session {
         let at = match (known, source.link) {
             (Some(at), _) => Some(at),
             (None, Link::Stream { stream, remote }) => self.add_stream_path(core, stream, remote),
-            (None, Link::Udp { .. }) => self.add_path(core, source.link),
+            (None, Link::Udp { .. }) => {
+                let nonces = self.shot_at(source.link).to_vec();
+                let at = self.add_path(core, source.link);
+                // What was shot there before it was a path proves it.
+                if let Some(path) = at.and_then(|at| self.paths.get_mut(at)) {
+                    nonces.into_iter().for_each(|nonce| path.remember(nonce, false));
+                }
+                at
+            }
             (None, Link::Relay) => None,
         }?;
         if source.local.is_some() {

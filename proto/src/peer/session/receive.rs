@@ -185,7 +185,8 @@ impl Session {
             return Ok(());
         };
         let here = |path: &Path| same(path.link, source.link);
-        if self.paths.iter().any(|path| here(path) && path.sent_nonce(&reply.nonce)) {
+        let shot = self.shot_at(source.link).contains(&reply.nonce);
+        if shot || self.paths.iter().any(|path| here(path) && path.sent_nonce(&reply.nonce)) {
             return Ok(());
         }
         // [R-PUNCH-020]
@@ -280,9 +281,12 @@ impl Session {
         match request {
             Request::Select(_) => self.on_select(core, leg, path),
             Request::Attempt(proposal) => {
-                let reply = Reply::Attempted(self.on_proposal(core, leg, &proposal));
-                self.answers.answer(id, &reply);
-                return replies.push(Message::Answer(id, reply));
+                if let Some(attempted) = self.on_proposal(core, leg, (id, path), &proposal) {
+                    let reply = Reply::Attempted(attempted);
+                    self.answers.answer(id, &reply);
+                    replies.push(Message::Answer(id, reply));
+                }
+                return;
             }
             Request::Close(_) => {
                 // [R-SESS-020]

@@ -11,7 +11,7 @@ use crate::constants::KEEPALIVE;
 use crate::endpoint::Endpoint;
 use crate::engine::{Interface, Output, SocketId, Transport};
 use crate::noise::{Dalek, Keys, public_key};
-use crate::peer::api::{Accept, PeerConfig, RelayPolicy, SessionHandle};
+use crate::peer::api::{Accept, PeerConfig, RelayPolicy, SessionHandle, StrategySet};
 use crate::peer::core::Core;
 use crate::peer::leg::Leg;
 use crate::time::{Duration, Instant};
@@ -39,6 +39,8 @@ impl Scene {
             refresh: Duration::from_secs(25),
             keepalive: KEEPALIVE,
             adapt_keepalive: true,
+            strategies: StrategySet::ALL,
+            birthday: false,
             x25519: Arc::new(Dalek),
         };
         let other = public_key(&Dalek, &[2; 32]);

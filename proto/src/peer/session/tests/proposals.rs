@@ -15,7 +15,8 @@ fn proposal(number: u16, strategy: Strategy, candidates: &[&str]) -> Proposal {
 }
 
 fn told(scene: &mut Scene, proposal: &Proposal) -> bool {
-    scene.session.on_proposal(&mut scene.core, &mut scene.leg, proposal).accepted
+    let answer = scene.session.on_proposal(&mut scene.core, &mut scene.leg, (7, None), proposal);
+    answer.is_some_and(|answer| answer.accepted)
 }
 
 // [R-PUNCH-013]

@@ -1,0 +1,192 @@
+//! Samples of the NAT's port allocation from throw-away sockets (`spec/prediction.md`, "Samples").
+
+use alloc::vec::Vec;
+
+use crate::constants::{MAX_SAMPLE_TRIES, MAX_STEP, SAMPLE_RETRY, SAMPLES};
+use crate::endpoint::Endpoint;
+use crate::engine::SocketId;
+use crate::peer::api::SessionHandle;
+use crate::peer::core::{Core, Timer};
+use crate::peer::leg::discovery;
+use crate::wire::code::Allocation;
+use crate::wire::control::Forecast;
+use crate::wire::discover::TransactionId;
+
+/// A measurement under way.
+#[derive(Clone, Debug)]
+pub(in crate::peer) struct Sampler {
+    handle: SessionHandle,
+    server: Endpoint,
+    samples: Vec<Sample>,
+    /// A socket that has sent nothing, for the attempt that follows.
+    spare: SocketId,
+    tries: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Sample {
+    socket: SocketId,
+    transaction: TransactionId,
+    failed: bool,
+    observed: Option<Endpoint>,
+}
+
+impl Sampler {
+    /// Opens the sockets. What follows comes with [`on_opened`](Self::on_opened).
+    pub(super) fn begin(core: &mut Core, handle: SessionHandle, server: Endpoint) -> Self {
+        let family = server.family();
+        let sample = |core: &mut Core| Sample {
+            socket: core.open_for(handle, family),
+            // [R-DISC-002]
+            transaction: core.visible.octets(),
+            failed: false,
+            observed: None,
+        };
+        let samples = (0..SAMPLES).map(|_| sample(core)).collect();
+        let spare = core.open_for(handle, family);
+        // A driver that opens nothing ends the measurement, too.
+        core.timers.set(Timer::Attempt(handle), core.now + SAMPLE_RETRY);
+        Self { handle, server, samples, spare, tries: 0 }
+    }
+
+    /// One of the sockets is open: when all are, the questions leave, one behind the other.
+    pub(super) fn on_opened(&mut self, core: &mut Core) {
+        let settled = |sample: &Sample| sample.failed || is_open(core, sample.socket);
+        if self.tries == 0 && self.samples.iter().all(settled) {
+            self.ask(core);
+        }
+    }
+
+    pub(super) fn on_open_failed(&mut self, core: &mut Core, socket: SocketId) {
+        if let Some(sample) = self.samples.iter_mut().find(|sample| sample.socket == socket) {
+            sample.failed = true;
+        }
+        self.on_opened(core);
+    }
+
+    /// Takes an answer. `true` when it was the last one.
+    pub(super) fn on_discovered(&mut self, socket: SocketId, transaction: &TransactionId, observed: Endpoint) -> bool {
+        let fits = |sample: &&mut Sample| sample.socket == socket && sample.transaction == *transaction;
+        if let Some(sample) = self.samples.iter_mut().find(fits) {
+            sample.observed.get_or_insert(observed);
+        }
+        self.samples.iter().all(|sample| sample.failed || sample.observed.is_some())
+    }
+
+    /// Asks again. `true` when it was asked often enough.
+    pub(super) fn on_due(&mut self, core: &mut Core) -> bool {
+        if self.tries >= MAX_SAMPLE_TRIES {
+            return true;
+        }
+        self.ask(core);
+        false
+    }
+
+    /// What the samples say, and the sockets for the attempt, those that sent nothing first.
+    pub(super) fn finish(self, core: &Core) -> Outcome {
+        let answered = || self.samples.iter().filter_map(|sample| Some((sample.socket, sample.observed?)));
+        let ports: Vec<u16> = answered().map(|(_, observed)| observed.port()).collect();
+        let locals: Vec<Option<u16>> =
+            answered().map(|(socket, _)| core.port(socket)?.local.map(Endpoint::port)).collect();
+        let (allocation, step) = classify(&ports, &locals);
+        let last = answered().next_back().map(|(_, observed)| observed);
+        let spare = core.port(self.spare).and_then(|port| port.local).map(Endpoint::port);
+        let endpoint = match (allocation, spare) {
+            (Allocation::PRESERVING, Some(port)) => last.map(|last| last.with_port(port)),
+            _ => last.map(|last| last.with_port(last.port().wrapping_add(step))),
+        };
+        let forecast = endpoint.map(|endpoint| Forecast { allocation, endpoint, step });
+        let mut sockets = alloc::vec![self.spare];
+        sockets.extend(self.samples.iter().filter(|sample| !sample.failed).map(|sample| sample.socket));
+        Outcome { forecast, sockets, last: answered().next_back() }
+    }
+
+    fn ask(&mut self, core: &mut Core) {
+        self.tries += 1;
+        for sample in self.samples.iter().filter(|sample| sample.observed.is_none() && !sample.failed) {
+            if is_open(core, sample.socket) {
+                // A repeated question leaves by the mapping of the first one.
+                core.outbox.transmit(sample.socket, None, self.server, &discovery(sample.transaction));
+            }
+        }
+        core.timers.set(Timer::Attempt(self.handle), core.now + SAMPLE_RETRY);
+    }
+}
+
+/// What came of the samples.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    /// The forecast; none when nothing was answered.
+    pub(super) forecast: Option<Forecast>,
+    /// The sockets.
+    pub(super) sockets: Vec<SocketId>,
+    /// The last sample: where a NAT whose mapping is stable shows that socket.
+    pub(super) last: Option<(SocketId, Endpoint)>,
+}
+
+fn is_open(core: &Core, socket: SocketId) -> bool {
+    core.port(socket).is_some_and(|port| port.local.is_some())
+}
+
+/// How ports that were given out one after the other follow each other, and the step; `locals` are the
+/// local ports that they stand for.
+// [R-PRED-002]
+fn classify(ports: &[u16], locals: &[Option<u16>]) -> (Allocation, u16) {
+    if ports.len() < 2 {
+        return (Allocation::UNKNOWN, 0);
+    }
+    if ports.iter().zip(locals).all(|(port, local)| Some(*port) == *local) {
+        return (Allocation::PRESERVING, 0);
+    }
+    let distances = || ports.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]).cast_signed());
+    let upwards = distances().all(|distance| distance > 0);
+    let downwards = distances().all(|distance| distance < 0);
+    let smallest = distances().map(i16::unsigned_abs).min().unwrap_or(0);
+    let regular = distances().all(|distance| {
+        let distance = distance.unsigned_abs();
+        distance <= MAX_STEP && smallest != 0 && distance % smallest == 0
+    });
+    if !(upwards || downwards) || !regular {
+        return (Allocation::RANDOM, 0);
+    }
+    (Allocation::SEQUENTIAL, if upwards { smallest } else { smallest.wrapping_neg() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(ports: &[u16]) -> (Allocation, u16) {
+        classify(ports, &alloc::vec![None; ports.len()])
+    }
+
+    // [R-PRED-002]
+    #[test]
+    fn ports_that_follow_each_other_are_sequential_and_others_random() {
+        assert_eq!(class(&[62_001, 62_002, 62_003]), (Allocation::SEQUENTIAL, 1));
+        assert_eq!(class(&[62_002, 62_004, 62_006]), (Allocation::SEQUENTIAL, 2));
+        // One port was given to somebody else between the samples.
+        assert_eq!(class(&[62_001, 62_002, 62_004]), (Allocation::SEQUENTIAL, 1));
+        assert_eq!(class(&[62_004, 62_002, 62_000]), (Allocation::SEQUENTIAL, 0xfffe));
+        assert_eq!(class(&[65_535, 0, 1]), (Allocation::SEQUENTIAL, 1));
+        assert_eq!(class(&[62_001, 62_002]), (Allocation::SEQUENTIAL, 1));
+        for random in [
+            [62_001, 62_018, 62_019].as_slice(),
+            &[62_001, 62_003, 62_002],
+            &[40_000, 2_000, 61_000],
+            &[62_000, 62_002, 62_005],
+            &[62_000, 62_000, 62_000],
+        ] {
+            assert_eq!(class(random), (Allocation::RANDOM, 0), "{random:?}");
+        }
+        assert_eq!(class(&[62_001]), (Allocation::UNKNOWN, 0));
+        assert_eq!(class(&[]), (Allocation::UNKNOWN, 0));
+    }
+
+    #[test]
+    fn ports_that_are_the_local_ones_are_preserved() {
+        let ports = [40_000, 40_001, 50_000];
+        assert_eq!(classify(&ports, &ports.map(Some)), (Allocation::PRESERVING, 0));
+        assert_eq!(classify(&ports, &[Some(40_000), Some(1), Some(50_000)]), (Allocation::RANDOM, 0));
+    }
+}
