@@ -1,6 +1,7 @@
 //! One pair of sides, run with the real engines.
 
-use pinhole_proto::peer::{PathKind, PeerCommand, PeerEvent};
+use pinhole_proto::peer::{PathKind, PeerCommand, PeerEvent, StrategySet};
+use pinhole_proto::wire::code::Strategy;
 use pinhole_proto::{Duration, Transport};
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::worlds::{PeerSaid, Trio};
@@ -64,6 +65,8 @@ impl Pair {
         Trio::new(self.seed, &plan, build, |config| {
             config.udp = self.transport == Transport::Udp;
             config.tcp = self.transport == Transport::Tcp;
+            // The oracle's answers are those for plain attempts.
+            config.strategies = StrategySet::NONE.with(Strategy::PLAIN);
         })
     }
 

@@ -24,8 +24,8 @@ pub struct PeerSnapshot {
     pub bindings: Vec<BindingSnapshot>,
     /// Its sessions.
     pub sessions: Vec<SessionSnapshot>,
-    /// Local ports, those for guesses included.
-    pub ports: usize,
+    /// Local ports that sessions opened for guesses.
+    pub guessing: usize,
     /// Streams of all kinds.
     pub streams: usize,
     /// Addresses in the probe budget.
@@ -115,7 +115,7 @@ impl Peer {
             id: self.core.id,
             bindings: bindings.collect(),
             sessions: self.sessions.values().map(session).collect(),
-            ports: self.core.ports.len(),
+            guessing: self.core.ports.iter().filter(|port| port.owner.is_some()).count(),
             streams: self.core.streams.len(),
             probed: self.core.budget.len(),
             early: self.early.len(),

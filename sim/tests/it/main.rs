@@ -2,6 +2,7 @@
 
 mod actions;
 mod around;
+mod birthday;
 mod draft;
 mod faults;
 mod filtering;
@@ -11,6 +12,7 @@ mod inspect;
 mod journeys;
 mod judged;
 mod keepalive;
+mod low_ttl;
 mod naive;
 mod nat;
 mod netcheck;

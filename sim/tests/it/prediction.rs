@@ -160,7 +160,7 @@ fn throw_away_sockets_are_shut_but_the_one_of_the_path() {
     for host in [trio.net.a, trio.net.b] {
         assert!(trio.is_direct(host));
         let peer: &pinhole_proto::peer::Peer = trio.world.engine(host);
-        assert_eq!(peer.snapshot().ports, 2, "the port that faces the server and the one of the path");
+        assert_eq!(peer.snapshot().guessing, 1, "the one of the path");
     }
 }
 

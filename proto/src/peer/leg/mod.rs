@@ -163,6 +163,14 @@ impl Leg {
         self.bindings.iter().any(|binding| binding.server.address() == address)
     }
 
+    /// For tests of sessions: every binding is online, as if a server had answered.
+    #[cfg(test)]
+    pub(super) fn pretend(&mut self, public: Endpoint, mapping: Mapping) {
+        for binding in &mut self.bindings {
+            (binding.stage, binding.public, binding.mapping) = (Stage::Online, Some(public), mapping);
+        }
+    }
+
     // --- ports and streams ---
 
     pub(super) fn on_opened(&mut self, core: &mut Core, socket: SocketId) {

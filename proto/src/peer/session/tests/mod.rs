@@ -1,5 +1,6 @@
 //! What the other peer says to a session, without its engine: it holds the right keys and means no good.
 
+mod guesses;
 mod proposals;
 
 use alloc::sync::Arc;
@@ -15,7 +16,7 @@ use crate::peer::api::{Accept, PeerConfig, RelayPolicy, SessionHandle, StrategyS
 use crate::peer::core::Core;
 use crate::peer::leg::Leg;
 use crate::time::{Duration, Instant};
-use crate::wire::sealed::Index;
+use crate::wire::sealed::{ChannelId, Index};
 
 /// An established session over UDP, without a server, and what it sends.
 struct Scene {
@@ -57,6 +58,7 @@ impl Scene {
         let mut session = Session::new(&mut core, SessionHandle(0), other, [9; 8], role, true);
         session.transport = Some(Transport::Udp);
         session.stage = Stage::Established;
+        session.channel = Some(ChannelId([6; 8]));
         session.association = Some(Association::new(Keys { send: [3; 32], receive: [4; 32] }, Index([5; 4])));
         Self { core, leg, session }
     }
