@@ -163,14 +163,6 @@ impl Leg {
         self.bindings.iter().any(|binding| binding.server.address() == address)
     }
 
-    /// For tests of sessions: every binding is online, as if a server had answered.
-    #[cfg(test)]
-    pub(super) fn pretend(&mut self, public: Endpoint, mapping: Mapping) {
-        for binding in &mut self.bindings {
-            (binding.stage, binding.public, binding.mapping) = (Stage::Online, Some(public), mapping);
-        }
-    }
-
     // --- ports and streams ---
 
     pub(super) fn on_opened(&mut self, core: &mut Core, socket: SocketId) {
@@ -551,3 +543,13 @@ const RESET_DELAY_TCP: Duration = Duration::from_millis(300);
 /// The least length of the messages in a packet from an endpoint that the server has not proved: its
 /// check, `PathCheck` with an IPv6 endpoint, is no longer.
 const MIN_UNPROVED_REFRESH: usize = 38;
+
+#[cfg(test)]
+impl Leg {
+    /// For tests of sessions: every binding is online, as if a server had answered.
+    pub(super) fn pretend(&mut self, public: Endpoint, mapping: Mapping) {
+        for binding in &mut self.bindings {
+            (binding.stage, binding.public, binding.mapping) = (Stage::Online, Some(public), mapping);
+        }
+    }
+}
