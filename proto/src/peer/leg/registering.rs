@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::binding::{Behaviour, Stage};
 use super::{Leg, News, Registration, Slot, Tag, arrival, discover, jitter, offered_with_grease};
-use crate::association::Association;
 use crate::alternates::Alternates;
+use crate::association::Association;
 use crate::constants::{KEY_LIFETIME, MAX_REGISTER_RETRY, REGISTER_RETRY, REGISTRATION_LIFETIME, VERSION};
 use crate::discard::Discard;
 use crate::engine::{StreamId, Transport};

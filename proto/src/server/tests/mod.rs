@@ -2,8 +2,8 @@
 //! behaviour of its own.
 
 mod contract;
-mod echo;
 mod dial_back;
+mod echo;
 mod floods;
 mod introduction;
 mod registration;
