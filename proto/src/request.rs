@@ -5,6 +5,7 @@
 //! request that stays unanswered is given up all the same.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 use crate::constants::{MAX_ANSWERS, MAX_REQUEST_RETRIES, MAX_REQUESTS, REQUEST_RETRY};
 use crate::time::{Duration, Instant};
@@ -127,9 +128,13 @@ impl<T: Clone> Requests<T> {
 }
 
 /// What a receiver answered lately.
+///
+/// Most answers to one peer are the same, so each is kept once: a server has one of these for each registered peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
-    recent: VecDeque<(RequestId, Option<Reply>)>,
+    /// The place of the answer in `replies`, once there is one.
+    recent: VecDeque<(RequestId, Option<u8>)>,
+    replies: Vec<Option<Reply>>,
 }
 
 /// What is known of a request that arrived.
@@ -148,12 +153,17 @@ impl Answers {
     pub(crate) fn enter(&mut self, id: RequestId) -> Seen {
         // [R-SESS-004]
         match self.recent.iter().find(|(known, _)| *known == id) {
-            Some((_, Some(reply))) => Seen::Answered(reply.clone()),
+            Some((_, Some(place))) => {
+                let reply = self.replies.get(usize::from(*place)).cloned().flatten();
+                reply.map_or(Seen::Pending, Seen::Answered)
+            }
             // [R-SESS-005]
             Some((_, None)) => Seen::Pending,
             None => {
-                if self.recent.len() >= MAX_ANSWERS {
-                    self.recent.pop_front();
+                if self.recent.len() >= MAX_ANSWERS
+                    && let Some((_, Some(place))) = self.recent.pop_front()
+                {
+                    self.let_go(place);
                 }
                 self.recent.push_back((id, None));
                 Seen::New
@@ -163,8 +173,27 @@ impl Answers {
 
     /// Remembers the answer to a request.
     pub(crate) fn answer(&mut self, id: RequestId, reply: &Reply) {
-        if let Some(entry) = self.recent.iter_mut().find(|(known, _)| *known == id) {
-            entry.1 = Some(reply.clone());
+        let Some(at) = self.recent.iter().position(|(known, _)| *known == id) else {
+            return;
+        };
+        let same = self.replies.iter().position(|kept| kept.as_ref() == Some(reply));
+        let place = same.or_else(|| self.replies.iter().position(Option::is_none)).unwrap_or_else(|| {
+            self.replies.reserve_exact(1);
+            self.replies.push(None);
+            self.replies.len() - 1
+        });
+        self.replies[place] = Some(reply.clone());
+        // There are no more answers than requests, of which there are `MAX_ANSWERS`.
+        let before = core::mem::replace(&mut self.recent[at].1, u8::try_from(place).ok());
+        if let Some(before) = before {
+            self.let_go(before);
+        }
+    }
+
+    /// Forgets an answer that no request has any more.
+    fn let_go(&mut self, place: u8) {
+        if self.recent.iter().all(|&(_, other)| other != Some(place)) {
+            self.replies[usize::from(place)] = None;
         }
     }
 }
@@ -235,5 +264,33 @@ mod tests {
             answers.enter(id);
         }
         assert_eq!(answers.enter(7), Seen::New);
+    }
+
+    // [R-SESS-004]
+    #[test]
+    fn equal_answers_are_kept_once_and_each_request_has_its_own() {
+        let mut answers = Answers::default();
+        let reply = |number: u16| {
+            let observed = "192.0.2.1:7".parse().unwrap();
+            Reply::Refreshed(crate::wire::control::Refreshed { lifetime: number, interval: 1, observed })
+        };
+        for id in 0..1_000u32 {
+            assert_eq!(answers.enter(id), Seen::New);
+            answers.answer(id, &reply((id / 40 % 3) as u16));
+            for earlier in id.saturating_sub(MAX_ANSWERS as u32 - 1)..=id {
+                assert_eq!(answers.enter(earlier), Seen::Answered(reply((earlier / 40 % 3) as u16)));
+            }
+            assert!(answers.replies.len() <= 2, "{}", answers.replies.len());
+        }
+        // All different.
+        for id in 5_000..5_100u32 {
+            answers.enter(id);
+            answers.answer(id, &reply(id as u16));
+            answers.answer(id, &reply(id as u16));
+        }
+        for id in 5_100 - MAX_ANSWERS as u32..5_100 {
+            assert_eq!(answers.enter(id), Seen::Answered(reply(id as u16)));
+        }
+        assert!(answers.replies.len() <= MAX_ANSWERS);
     }
 }

@@ -93,7 +93,8 @@ impl Registration {
             terms: Terms { policy: Policy::CLOSED, disclose: false, relay: false },
             requests: Requests::resume(proved.next_request, proved.round_trip),
             answers: Answers::default(),
-            bindings: Vec::new(),
+            // Most peers have one, and this is most of what a peer costs.
+            bindings: Vec::with_capacity(1),
             probes: Vec::new(),
             echoes: Echoes::default(),
             since: now,

@@ -1,5 +1,6 @@
 //! All registered peers (`spec/registration.md`).
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -23,7 +24,8 @@ use crate::wire::{Index, Sealed};
 /// The registrations by index, by peer, and how many each source has.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registry {
-    table: BTreeMap<Index, Registration>,
+    /// Boxed, because half of a tree's places are empty.
+    table: BTreeMap<Index, Box<Registration>>,
     by_peer: BTreeMap<PeerId, Index>,
     per_source: BTreeMap<Address, usize>,
     /// Indexes whose registration has ended, to be issued again.
@@ -32,19 +34,19 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Registration> {
-        self.table.values()
+        self.table.values().map(Box::as_ref)
     }
 
     pub(super) fn get(&mut self, index: Index) -> Result<&mut Registration, Discard> {
-        self.table.get_mut(&index).ok_or(Discard::IndexUnknown)
+        self.table.get_mut(&index).map(Box::as_mut).ok_or(Discard::IndexUnknown)
     }
 
     pub(super) fn by_peer(&self, peer: PeerId) -> Option<&Registration> {
-        self.table.get(self.by_peer.get(&peer)?)
+        self.table.get(self.by_peer.get(&peer)?).map(Box::as_ref)
     }
 
     pub(super) fn by_peer_mut(&mut self, peer: PeerId) -> Option<&mut Registration> {
-        self.table.get_mut(self.by_peer.get(&peer)?)
+        self.table.get_mut(self.by_peer.get(&peer)?).map(Box::as_mut)
     }
 
     pub(super) fn name(&self, index: Index) -> Option<PeerId> {
@@ -91,7 +93,7 @@ impl Registry {
         let registration = Registration::new(now, proved, common);
         *self.per_source.entry(registration.home).or_insert(0) += 1;
         self.by_peer.insert(peer, index);
-        self.table.insert(index, registration);
+        self.table.insert(index, Box::new(registration));
     }
 
     /// Ends the registration of a peer that has registered with another engine, where it is seen at `public`.
