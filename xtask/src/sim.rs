@@ -164,3 +164,59 @@ fn object(run: &Run, seed: u64, marks: &[Found], mismatches: &[Mismatch]) -> Val
         "mismatches": mismatches,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn shown_by(line: &str) -> anyhow::Result<(bool, String)> {
+        let words = std::iter::once("sim").chain(line.split_whitespace());
+        let mut out = String::new();
+        let met = shown(&Line::try_parse_from(words)?.arguments, &mut out)?;
+        Ok((met, out))
+    }
+
+    #[test]
+    fn a_scenario_is_shown_with_its_ladder_its_tables_and_its_end() {
+        let (met, out) = shown_by("f2-symmetric-nat").expect("it is in the list");
+        assert!(met);
+        for part in ["NAT LAN] 10.0.0.1:1234", "dropped: Filtered", "<=> 155.99.25.11:62001 {", "\nas expected\n"] {
+            assert!(out.contains(part), "{part}\n{out}");
+        }
+    }
+
+    #[test]
+    fn another_nat_gives_another_end_which_is_told_and_not_judged() {
+        let (met, out) = shown_by("f2-symmetric-nat --nat-a full-cone").expect("there is such a preset");
+        assert!(met);
+        assert!(out.contains("not as with the scenario's own NATs"), "{out}");
+        let (_, json) = shown_by("f2-symmetric-nat --nat-a mapping=endpoint-independent --json").expect("a field");
+        let json: Value = serde_json::from_str(&json).expect("an object");
+        assert_eq!(json["met"], false);
+        assert_eq!(json["tables"]["NAT"].as_array().map(Vec::len), Some(1));
+        assert!(json["records"][0]["packet"]["source"].is_string());
+    }
+
+    #[test]
+    fn what_does_not_exist_is_an_error_that_names_it() {
+        for (line, word) in [
+            ("f0", "`f0`"),
+            ("f2-symmetric-nat --nat-a colour=red", "colour"),
+            ("f2-symmetric-nat --nat-a mapping=square", "endpoint-independent"),
+            ("f2-symmetric-nat --nat-a soft", "`soft`"),
+            ("f2-symmetric-nat --nat-b symmetric", "no NAT B"),
+            ("f2-symmetric-nat --nat-a ports=9-1", "ports"),
+        ] {
+            let error = shown_by(line).expect_err(line);
+            assert!(format!("{error:#}").contains(word), "{line}: {error:#}");
+        }
+    }
+}

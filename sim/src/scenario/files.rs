@@ -36,4 +36,6 @@ pub const ALL: &[(&str, &str)] = &[
     ("f13-sequential-tcp", include_str!("../../scenarios/f13-sequential-tcp.json")),
     ("f14-nat-check-good", include_str!("../../scenarios/f14-nat-check-good.json")),
     ("f14-nat-check-bad", include_str!("../../scenarios/f14-nat-check-bad.json")),
+    ("f10-inbound-syn-refused", include_str!("../../scenarios/f10-inbound-syn-refused.json")),
+    ("f10-outbound-syn-ack-dropped", include_str!("../../scenarios/f10-outbound-syn-ack-dropped.json")),
 ];
