@@ -93,6 +93,7 @@ pub mod ladder;
 mod line;
 mod namespace;
 mod nat;
+pub mod oracle;
 mod plan;
 mod probe;
 mod program;

@@ -1,6 +1,7 @@
 //! The kinds of NAT: which rules make each, and what each declares to be.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::behaviour::{Behaviour, EarlyDatagram, Filtering, Hairpin, Mapping, Port, SynAnswer};
 use crate::error::LabError;
@@ -96,6 +97,45 @@ impl NatKind {
                 (_, UnsolicitedSyn::Drop) => SynAnswer::Dropped,
                 (_, UnsolicitedSyn::Rst) => SynAnswer::Reset,
             },
+        }
+    }
+
+    /// The behaviour of the model that claims to be this kind, with the kernel's timeouts.
+    #[must_use]
+    pub fn model(self) -> pinhole_sim::Behaviour {
+        use pinhole_sim::nat::{OnReset, Overloading, Refresh, TimerScope, UnsolicitedDatagram};
+        use pinhole_sim::{Behaviour as Model, Dependence};
+        // Mappings are flows of the kernel.
+        let flows = Model {
+            timer: TimerScope::Session,
+            udp_idle: Duration::from_secs(120),
+            udp_idle_unanswered: Some(Duration::from_secs(30)),
+            refresh: Refresh::Both,
+            refresh_by_errors: true,
+            reset: OnReset::ForgetUnanswered,
+            ..Model::port_restricted()
+        };
+        // Mappings are rows of maps, which only packets from inside keep alive.
+        let rows = Model {
+            udp_idle: Duration::from_secs(300),
+            udp_idle_unanswered: None,
+            refresh: Refresh::Outbound,
+            reset: OnReset::Keep,
+            ..flows
+        };
+        let kept = Model { preserve_port: true, overloading: Overloading::OtherRemotes, ..flows };
+        match self {
+            Self::AddressRestricted => rows.with_filtering(Dependence::AddressDependent),
+            Self::Full => rows.with_filtering(Dependence::EndpointIndependent),
+            Self::Model(behaviour) => behaviour,
+            Self::PortRestricted => kept,
+            Self::PortRestrictedOtherPort => flows,
+            Self::SpoiledByEarlyPackets => Model {
+                spoiled_by_early: Some(Duration::from_secs(30)),
+                unsolicited_datagram: UnsolicitedDatagram::Icmp,
+                ..kept
+            },
+            Self::Symmetric => flows.with_mapping(Dependence::AddressAndPortDependent),
         }
     }
 

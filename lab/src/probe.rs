@@ -31,13 +31,14 @@ pub fn prove(kind: NatKind, syn: UnsolicitedSyn, hairpin: bool) -> Result<Behavi
     topology.nat_a = kind;
     topology.syn = syn;
     let lab = Lab::build(&topology)?;
-    let measured = probe(&lab)?;
+    let probe = Probe::new(&lab)?;
+    let measured = probe.behaviour()?;
     let declared = kind.declared(syn, hairpin);
     agree(kind, &declared, &measured)?;
     if let NatKind::Model(model) = kind {
         let dependent = measured.mapping != Mapping::EndpointIndependent;
         let filters = measured.filtering != Filtering::EndpointIndependent;
-        agree(kind, &Finer::of_model(&model), &finer::measure(&lab, dependent, filters)?)?;
+        agree(kind, &Finer::of_model(&model), &finer::measure(&probe, dependent, filters)?)?;
     }
     Ok(measured)
 }
@@ -59,17 +60,7 @@ fn agree<T: PartialEq + std::fmt::Debug>(kind: NatKind, declared: &T, measured: 
 ///
 /// [`LabError::NoSuch`] for a lab without the host `a2`; [`LabError::Io`] when not even the way out works.
 pub fn probe(lab: &Lab) -> Result<Behaviour, LabError> {
-    let probe = Probe::new(lab)?;
-    let (mapping, port) = probe.mapping()?;
-    Ok(Behaviour {
-        mapping,
-        port,
-        filtering: probe.filtering()?,
-        early_datagram: probe.early_datagram(mapping)?,
-        hairpin: probe.hairpin()?,
-        tcp_mapping: probe.tcp_mapping()?,
-        unsolicited_syn: probe.unsolicited_syn()?,
-    })
+    Probe::new(lab)?.behaviour()
 }
 
 struct Probe<'a> {
@@ -117,6 +108,19 @@ impl<'a> Probe<'a> {
             outside,
             listeners,
             round_trip: lines.iter().map(|line| line.up.delay + line.down.delay).sum(),
+        })
+    }
+
+    fn behaviour(&self) -> Result<Behaviour, LabError> {
+        let (mapping, port) = self.mapping()?;
+        Ok(Behaviour {
+            mapping,
+            port,
+            filtering: self.filtering()?,
+            early_datagram: self.early_datagram(mapping)?,
+            hairpin: self.hairpin()?,
+            tcp_mapping: self.tcp_mapping()?,
+            unsolicited_syn: self.unsolicited_syn()?,
         })
     }
 

@@ -386,15 +386,16 @@ impl Outcome {
     #[must_use]
     pub fn from_events(events: Vec<Value>) -> Self {
         let find = |name: &str| events.iter().find(|value| is(value, name));
-        let direct = events
-            .iter()
-            .find(|value| is(value, "path") && value["kind"] != "relayed" && value["state"] != "untried")
-            .cloned();
+        let verdict = find("verdict").or_else(|| find("failed")).map(|value| text(value, "code"));
+        let direct = |value: &&Value| is(value, "path") && value["kind"] != "relayed" && value["state"] != "untried";
+        let proved = events.iter().filter(direct).any(|value| value["state"] == "proved");
+        // What was heard on a path that goes one way only is not a direct session; its verdict says so.
+        let direct = events.iter().find(direct).filter(|_| proved || verdict.is_none()).cloned();
         Self {
             direct_ms: direct.as_ref().and_then(|path| path["ms"].as_f64()),
             transport: find("introduced").map(|value| text(value, "transport")).unwrap_or_default(),
             echo_ms: find("echo").and_then(|value| value["ms"].as_f64()),
-            verdict: find("verdict").or_else(|| find("failed")).map(|value| text(value, "code")),
+            verdict,
             wire: None,
             code: None,
             direct,

@@ -31,7 +31,9 @@ pub(crate) fn demo(passed: &Passed) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn cells(passed: &Passed) -> anyhow::Result<ExitCode> {
-    run(Profile::Dev, "cells", &with_report(&passed.arguments, "cells.json"))
+    let model = passed.arguments.iter().any(|argument| argument == "--model");
+    let report = if model { "cells-model.json" } else { "cells.json" };
+    run(Profile::Dev, "cells", &with_report(&passed.arguments, report))
 }
 
 pub(crate) fn bench(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {

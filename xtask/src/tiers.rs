@@ -43,11 +43,13 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
     }
     wasm(&mut stages, &[], "release", &[]);
     let lab = build(Profile::Release)?;
+    let model = ["cells", "--model", "--times", "5", "--jobs", "6", "--report", "lab-report/soak-cells-model.json"];
     let report = "lab-report/soak-cells.json";
     stages.run(
         "20 runs of every cell",
         Command::new(&lab).args(["cells", "--times", "20", "--jobs", "6", "--report", report]),
     );
+    stages.run("5 runs of every cell of the model", Command::new(&lab).args(model));
     stages.run("the model against the kernel", Command::new(&lab).args(["against", "--sequences", "300"]));
     stages.run("what is promised, in full", Command::new(&lab).args(["checks", "--full"]));
     stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
@@ -103,6 +105,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
             "the model against the kernel",
             "what is promised beside the cells",
             "every cell",
+            "every cell of the model",
         ] {
             stages.skip(name, "the lab cannot be built");
         }
@@ -122,6 +125,10 @@ fn network(stages: &mut Stages, missing: &[&str]) {
             stages.run(
                 "every cell",
                 Command::new(&lab).args(["cells", "--jobs", "3", "--report", "lab-report/cells.json"]),
+            );
+            stages.run(
+                "every cell of the model",
+                Command::new(&lab).args(["cells", "--model", "--jobs", "3", "--report", "lab-report/cells-model.json"]),
             );
         }
         Err(error) => stages.fail("the lab's binaries", &error.to_string()),

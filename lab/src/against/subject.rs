@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pinhole_sim::nat::{Dependence, OnReset, Overloading, Refresh, TimerScope, Unsolicited, UnsolicitedDatagram};
+use pinhole_sim::nat::Unsolicited;
 use pinhole_sim::{Behaviour, Hairpin};
 
 use crate::nat::{NatKind, UnsolicitedSyn};
@@ -56,35 +56,12 @@ impl Subject {
     /// The behaviour that claims to be this kind, where timeouts are those of the comparison.
     #[must_use]
     pub fn claim(&self) -> Behaviour {
-        let mut behaviour = Behaviour::port_restricted();
-        behaviour.timer = TimerScope::Session;
+        let mut behaviour = self.kind.model();
         behaviour.udp_idle = TIMEOUT;
+        behaviour.udp_idle_unanswered = None;
         behaviour.tcp_transitory_idle = TIMEOUT;
-        behaviour.tcp_established_idle = ESTABLISHED;
-        behaviour.refresh = Refresh::Both;
-        behaviour.refresh_by_errors = true;
-        behaviour.reset = OnReset::ForgetUnanswered;
-        match self.kind {
-            NatKind::Full => behaviour.filtering = Dependence::EndpointIndependent,
-            NatKind::AddressRestricted => behaviour.filtering = Dependence::AddressDependent,
-            NatKind::PortRestricted => {
-                behaviour.preserve_port = true;
-                behaviour.overloading = Overloading::OtherRemotes;
-            }
-            NatKind::SpoiledByEarlyPackets => {
-                behaviour.preserve_port = true;
-                behaviour.overloading = Overloading::OtherRemotes;
-                behaviour.unsolicited_datagram = UnsolicitedDatagram::Icmp;
-                behaviour.spoiled_by_early = Some(TIMEOUT);
-            }
-            NatKind::Symmetric => behaviour.mapping = Dependence::AddressAndPortDependent,
-            NatKind::PortRestrictedOtherPort | NatKind::Model(_) => {}
-        }
-        if self.has_maps() {
-            behaviour.refresh = Refresh::Outbound;
-            behaviour.reset = OnReset::Keep;
-            behaviour.tcp_established_idle = TIMEOUT;
-        }
+        behaviour.tcp_established_idle = if self.has_maps() { TIMEOUT } else { ESTABLISHED };
+        behaviour.spoiled_by_early = behaviour.spoiled_by_early.map(|_| TIMEOUT);
         if self.syn == UnsolicitedSyn::Rst {
             behaviour.unsolicited_syn = Unsolicited::Reset;
         }

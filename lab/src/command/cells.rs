@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use pinhole_lab::cells::{self, Row};
+use pinhole_lab::cells::{self, Cell, Row};
 use pinhole_lab::{NatKind, UnsolicitedSyn, prove};
 
 use super::{Binaries, Scratch};
@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Only cells whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// The cells with NATs of the model instead of the kernel's.
+    #[arg(long)]
+    model: bool,
     /// A file for the table as JSON; the text goes beside it.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -29,18 +32,42 @@ pub(crate) struct Arguments {
     binaries: Binaries,
 }
 
+/// The kinds of the kernel.
+fn kernels() -> Vec<(NatKind, UnsolicitedSyn)> {
+    let both = |kind| [(kind, UnsolicitedSyn::Drop), (kind, UnsolicitedSyn::Rst)];
+    NatKind::ALL.into_iter().flat_map(both).collect()
+}
+
+/// Each NAT of the model that a cell has, once.
+fn models(cells: &[Cell]) -> Vec<(NatKind, UnsolicitedSyn)> {
+    let mut all = Vec::new();
+    for Cell { topology, .. } in cells {
+        for nat in [topology.nat_a, topology.nat_b, topology.nat_isp] {
+            if !all.contains(&(nat, topology.syn)) {
+                all.push((nat, topology.syn));
+            }
+        }
+    }
+    all
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let programs = arguments.binaries.find()?;
     let scratch = Scratch::new("cells")?;
+    let cells = if arguments.model { cells::model_cells() } else { cells::cells() };
+    let wanted: Vec<_> = cells.into_iter().filter(|cell| cell.name.contains(&arguments.only)).collect();
     // A result behind a NAT means something only where the NAT is what it claims to be.
-    for kind in NatKind::ALL {
-        for syn in [UnsolicitedSyn::Drop, UnsolicitedSyn::Rst] {
-            prove(kind, syn, false)?;
-        }
+    let kinds = if arguments.model { models(&wanted) } else { kernels() };
+    let proved = std::thread::scope(|scope| {
+        let each = kinds.iter().map(|&(kind, syn)| scope.spawn(move || prove(kind, syn, false)));
+        let each: Vec<_> = each.collect();
+        each.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    for result in proved {
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     }
     eprintln!("every kind of NAT was probed and behaves as it declares");
-    let wanted = cells::cells().into_iter().filter(|cell| cell.name.contains(&arguments.only));
-    let queue: Vec<_> = wanted.flat_map(|cell| cell.over.iter().map(move |&over| (cell, over))).collect();
+    let queue: Vec<_> = wanted.into_iter().flat_map(|cell| cell.over.iter().map(move |&over| (cell, over))).collect();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -8,7 +8,6 @@ use pinhole_sim::nat::{FreshPort, PermissionScope};
 use super::{Probe, sockets};
 use crate::behaviour::Port;
 use crate::error::LabError;
-use crate::lab::Lab;
 
 /// The finer differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +39,7 @@ impl Finer {
 
 /// Measures the finer differences of NAT A of a lab; whether mappings depend on the remote endpoint, and the
 /// filter asks for permission, is known from [`probe`](crate::probe).
-pub(super) fn measure(lab: &Lab, dependent: bool, filters: bool) -> Result<Finer, LabError> {
-    let probe = Probe::new(lab)?;
+pub(super) fn measure(probe: &Probe<'_>, dependent: bool, filters: bool) -> Result<Finer, LabError> {
     Ok(Finer {
         sequential: probe.sequential()?,
         shared_permission: if dependent && filters { Some(probe.shared_permission()?) } else { None },

@@ -148,11 +148,7 @@ fn bodies() -> Vec<Row> {
         ),
         ("Unregister", code::UNREGISTER, empty()),
         ("Replaced", code::REPLACED, empty()),
-        (
-            "Echo",
-            code::ECHO,
-            vec![("28 s", b().octet(28)), ("at once", b().octet(0)), ("the longest", b().octet(255))],
-        ),
+        ("Echo", code::ECHO, vec![("28 s", b().octet(28)), ("at once", b().octet(0)), ("the longest", b().octet(255))]),
         (
             "Connect",
             code::CONNECT,
