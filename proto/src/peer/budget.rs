@@ -1,47 +1,54 @@
 //! How much goes to an address that nobody has proved (`spec/punching.md`, "Budgets"; SEC-8, SEC-9).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::constants::{MAX_PROBE_OCTETS, MAX_PROBED, MAX_PROBES, MAX_SHOT_AT, MAX_SHOTS, PROBE_PERIOD, SHOT_PERIOD};
 use crate::endpoint::Address;
 use crate::time::Instant;
 
-/// What went to each unproved address in the current period, over all sessions and ports.
+/// What went to each unproved address within the latest period, over all sessions and ports.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Budget {
-    spent: BTreeMap<Address, Spent>,
+    spent: BTreeMap<Address, VecDeque<Probe>>,
     /// Shots of attempts that the other peer agreed to, which have a budget of their own.
-    shots: BTreeMap<Address, Spent>,
+    shots: BTreeMap<Address, Shots>,
+}
+
+/// A packet that was taken out of the budget; there are at most [`MAX_PROBES`] for an address.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    at: Instant,
+    octets: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Spent {
+struct Shots {
     since: Instant,
     packets: u32,
-    octets: u32,
 }
 
 impl Budget {
     /// Takes a packet out of the budget of `address`, if it fits.
     pub(super) fn take(&mut self, now: Instant, address: Address, octets: usize) -> bool {
+        let is_spent = |probe: &Probe| now - probe.at < PROBE_PERIOD;
         if !self.spent.contains_key(&address) && self.spent.len() >= MAX_PROBED {
-            self.spent.retain(|_, spent| now - spent.since < PROBE_PERIOD);
+            self.spent.retain(|_, probes| probes.back().is_some_and(is_spent));
             // [R-PUNCH-016] [R-LIM-004]
             if self.spent.len() >= MAX_PROBED {
                 return false;
             }
         }
-        let spent = self.spent.entry(address).or_insert(Spent { since: now, packets: 0, octets: 0 });
-        if now - spent.since >= PROBE_PERIOD {
-            *spent = Spent { since: now, packets: 0, octets: 0 };
+        let probes = self.spent.entry(address).or_default();
+        while probes.front().is_some_and(|probe| !is_spent(probe)) {
+            probes.pop_front();
         }
-        let octets = spent.octets.saturating_add(u32::try_from(octets).unwrap_or(u32::MAX));
-        // [R-PUNCH-015]
-        if spent.packets >= MAX_PROBES || octets > MAX_PROBE_OCTETS {
+        let octets = u32::try_from(octets).unwrap_or(u32::MAX);
+        let sum = probes.iter().fold(octets, |sum, probe| sum.saturating_add(probe.octets));
+        // [R-PUNCH-015] Within any period, and not within each of those that follow one another.
+        if probes.len() >= MAX_PROBES as usize || sum > MAX_PROBE_OCTETS {
             return false;
         }
-        spent.packets += 1;
-        spent.octets = octets;
+        probes.push_back(Probe { at: now, octets });
         true
     }
 
@@ -54,9 +61,9 @@ impl Budget {
                 return false;
             }
         }
-        let spent = self.shots.entry(address).or_insert(Spent { since: now, packets: 0, octets: 0 });
+        let spent = self.shots.entry(address).or_insert(Shots { since: now, packets: 0 });
         if now - spent.since >= SHOT_PERIOD {
-            *spent = Spent { since: now, packets: 0, octets: 0 };
+            *spent = Shots { since: now, packets: 0 };
         }
         spent.packets = spent.packets.saturating_add(1);
         spent.packets <= MAX_SHOTS
@@ -100,6 +107,18 @@ mod tests {
         assert!(budget.take_shot(now + Duration::from_secs(60), address(1)));
         let others = (2..1_000).filter(|number| budget.take_shot(now, address(*number))).count();
         assert_eq!(others, MAX_SHOT_AT - 1);
+    }
+
+    // [R-PUNCH-015]
+    #[test]
+    fn a_period_begins_with_each_packet() {
+        let (mut budget, address) = (Budget::default(), Address::from([192, 0, 2, 1]));
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        assert!(budget.take(at(0), address, 100));
+        assert_eq!((0..20).filter(|_| budget.take(at(9), address, 100)).count(), 11);
+        assert_eq!((0..20).filter(|_| budget.take(at(10), address, 100)).count(), 1);
+        assert_eq!((0..20).filter(|_| budget.take(at(18), address, 100)).count(), 0);
+        assert_eq!((0..20).filter(|_| budget.take(at(19), address, 100)).count(), 11);
     }
 
     // [R-PUNCH-016]

@@ -9,11 +9,11 @@ use super::path::PathId;
 use crate::constants::{MAX_UNPROVED_STREAMS, RELAY_FULL};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Family};
-use crate::engine::{Interface, SocketId, StreamId, Transport};
+use crate::engine::{Interface, MAX_UNWRITTEN, SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::outbox::Outbox;
 use crate::rng::Rng;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::timers::Timers;
 use crate::wire::sealed::Index;
 use crate::wire::{Deframer, frame_header};
@@ -53,6 +53,8 @@ pub(super) enum Timer {
     Worn(SessionHandle),
     /// An accepted stream has not named its session.
     FirstFrame(StreamId),
+    /// A stream had no room for a packet, and ends.
+    Full(StreamId),
 }
 
 /// A local port.
@@ -91,6 +93,8 @@ pub(super) struct Stream {
     pub(super) deframer: Deframer,
     /// Octets written whose credit has not come back.
     unwritten: usize,
+    /// A packet had no room: the stream is about to end.
+    full: bool,
 }
 
 /// What the parts of a peer share.
@@ -255,12 +259,20 @@ impl Core {
         Ok(())
     }
 
-    /// Writes a packet as a frame.
+    /// Writes a packet as a frame. A stream that has no room for a control message ends: without that message
+    /// it would break at the other end anyway.
     pub(super) fn write(&mut self, stream: StreamId, packet: &[u8]) {
         if let Some(entry) = self.streams.get_mut(&stream) {
             let header = frame_header(packet);
-            entry.unwritten += header.len() + packet.len();
-            self.outbox.write(stream, &[&header, packet]);
+            let unwritten = entry.unwritten + header.len() + packet.len();
+            if unwritten > MAX_UNWRITTEN {
+                entry.full = true;
+                self.timers.set(Timer::Full(stream), self.now + Duration::from_micros(1));
+            }
+            if !entry.full {
+                entry.unwritten = unwritten;
+                self.outbox.write(stream, &[&header, packet]);
+            }
         }
     }
 
@@ -270,8 +282,7 @@ impl Core {
     }
 
     /// How many octets of data may be written to a stream. The rest of
-    /// [`MAX_UNWRITTEN`](crate::engine::MAX_UNWRITTEN) is for control messages: a stream that takes nothing is
-    /// given up before they fill it.
+    /// [`MAX_UNWRITTEN`] is for control messages.
     pub(super) fn room(&self, stream: StreamId) -> usize {
         self.streams.get(&stream).map_or(0, |entry| RELAY_FULL.saturating_sub(entry.unwritten))
     }
@@ -286,12 +297,13 @@ impl Core {
     pub(super) fn close(&mut self, stream: StreamId, abort: bool) {
         if self.streams.remove(&stream).is_some() {
             self.timers.clear(Timer::FirstFrame(stream));
+            self.timers.clear(Timer::Full(stream));
             self.outbox.close(stream, abort);
         }
     }
 
     fn insert(&mut self, stream: StreamId, purpose: Purpose, remote: Endpoint, local: Option<Endpoint>) {
         let deframer = Deframer::default();
-        self.streams.insert(stream, Stream { purpose, remote, local, deframer, unwritten: 0 });
+        self.streams.insert(stream, Stream { purpose, remote, local, deframer, unwritten: 0, full: false });
     }
 }

@@ -223,6 +223,7 @@ impl Peer {
                 self.early.forget(stream);
                 self.core.close(stream, true);
             }
+            Timer::Full(stream) => self.break_stream(stream),
             Timer::SessionRequests(handle)
             | Timer::Punch(handle)
             | Timer::Dial(handle)

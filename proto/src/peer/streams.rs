@@ -31,6 +31,7 @@ impl Peer {
             StreamInput::Closed(error) => {
                 self.core.streams.remove(&stream);
                 self.core.timers.clear(Timer::FirstFrame(stream));
+                self.core.timers.clear(Timer::Full(stream));
                 match purpose {
                     Purpose::Server(slot) => {
                         let news = self.leg.on_closed(&mut self.core, slot, stream);
@@ -94,7 +95,7 @@ impl Peer {
         }
     }
 
-    fn break_stream(&mut self, stream: StreamId) {
+    pub(super) fn break_stream(&mut self, stream: StreamId) {
         self.core.outbox.close(stream, true);
         // A broken stream is a stream that ended.
         let _ = self.on_stream(stream, StreamInput::Closed(None));

@@ -364,7 +364,9 @@ impl Session {
             self.end(core, CloseReason::NoPath(verdict));
             return true;
         }
-        if first {
+        // The first attempt may have given way to another one before it was over.
+        if first || !self.told_why {
+            self.told_why = true;
             let session = self.handle;
             core.event(PeerEvent::NotDirect { session, verdict, certainty });
         }

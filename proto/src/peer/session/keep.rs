@@ -55,6 +55,21 @@ impl Session {
         }
     }
 
+    /// A path that was proved and answers no check of full size carries small packets only, or died before it was
+    /// selected: it is none, and another attempt may find one.
+    pub(super) fn give_up_small(&mut self, core: &mut Core, leg: &mut Leg) {
+        let (now, selected) = (core.now, self.selected);
+        let is_small = |path: &Path| {
+            let waits = path.checks < MAX_CHECKS || path.check_at > now;
+            path.state() == PathState::Proved && !path.full_size && !waits && selected != Selection::Path(path.id)
+        };
+        let before = self.paths.len();
+        self.paths.retain(|path| !is_small(path));
+        if self.paths.len() < before && !self.attempt.is_running() {
+            self.propose(core, leg);
+        }
+    }
+
     /// There is a direct path to keep.
     pub(super) fn on_direct(&mut self, core: &mut Core, leg: &mut Leg, family: Family) {
         // The other side was there all along, so that it was the silence that ended the path before.

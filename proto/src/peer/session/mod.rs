@@ -90,6 +90,8 @@ pub(super) struct Session {
     sender: Sender,
     receiver: Receiver,
     last_verdict: Verdict,
+    /// The application knows why there is no direct path.
+    told_why: bool,
     /// How often the server said `limited`, and when it may be asked again.
     limited: (u8, Instant),
     /// The interval of keepalives at which the last direct path died.
@@ -168,6 +170,7 @@ impl Session {
             sender: Sender::new(),
             receiver: Receiver::default(),
             last_verdict: Verdict::UNKNOWN,
+            told_why: false,
             limited: (0, core.now),
             lost_at: None,
         }
@@ -340,7 +343,10 @@ impl Session {
             Timer::Dial(_) => self.on_dials_due(core),
             Timer::Attempt(_) if self.stage == Stage::Asking => self.on_online(core, leg),
             Timer::Attempt(_) => return self.on_attempt_over(core, leg),
-            Timer::Check(_) => self.on_check_due(core),
+            Timer::Check(_) => {
+                self.give_up_small(core, leg);
+                self.on_check_due(core);
+            }
             Timer::Keepalive(_) => self.on_keepalive_due(core, leg),
             Timer::Resend(_) => self.on_resend_due(core, leg),
             Timer::Losers(_) => self.close_losers(core),
@@ -355,16 +361,18 @@ impl Session {
             | Timer::Behaviour(_)
             | Timer::Idle(_)
             | Timer::Unreachable
-            | Timer::FirstFrame(_) => {}
+            | Timer::FirstFrame(_)
+            | Timer::Full(_) => {}
         }
         false
     }
 
     fn on_expired(&mut self, core: &mut Core) -> bool {
         match self.stage {
-            Stage::Ended | Stage::Keyed => {}
+            Stage::Ended => {}
             Stage::Asking => self.end(core, CloseReason::ServerSilent),
-            Stage::Introduced => self.end(core, CloseReason::NoPath(Verdict::PEER_SILENT)),
+            // The responder may have asked as well, and lost its question to the other side's (glare).
+            Stage::Introduced | Stage::Keyed => self.end(core, CloseReason::NoPath(Verdict::PEER_SILENT)),
             Stage::Established => self.end(core, CloseReason::Lost),
         }
         true
