@@ -7,7 +7,8 @@ use std::time::Instant;
 use clap::{Parser, Subcommand, ValueEnum};
 use pinhole_judge::pair::Pair;
 use pinhole_judge::product::{self, Part};
-use pinhole_judge::{Oracle, Side};
+use pinhole_judge::scene::Scene;
+use pinhole_judge::{Oracle, Side, worlds};
 use pinhole_proto::Transport;
 
 /// Judges Pinhole's engines in simulated networks.
@@ -43,8 +44,35 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Runs random worlds and says what must not be in them.
+    Worlds {
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// How many seeds.
+        #[arg(long, default_value_t = 500)]
+        count: u64,
+        /// Fails, too, when a verdict, a value of a field or a kind of fault is in fewer worlds than this.
+        #[arg(long, default_value_t = 0)]
+        least: u64,
+    },
+    /// Runs one random world, by its seed or from a file, and draws it.
+    World(WorldArguments),
     /// Compares the digests of runs on wasm32, in node, with those of this machine.
     Wasm(Module),
+}
+
+#[derive(clap::Args)]
+struct WorldArguments {
+    /// The seed that the world is drawn from.
+    #[arg(required_unless_present = "file")]
+    seed: Option<u64>,
+    /// A world that was kept.
+    #[arg(long, conflicts_with = "seed")]
+    file: Option<PathBuf>,
+    /// Prints the world as JSON, to be kept, and does not run it.
+    #[arg(long)]
+    json: bool,
 }
 
 /// The module for wasm32 that has the same runs.
@@ -95,9 +123,48 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{found:?}");
             found.wrong.is_none()
         }
+        Command::Worlds { first, count, least } => random(&Oracle::load(&arguments.spec)?, first, count, least),
+        Command::World(world) => one_world(&Oracle::load(&arguments.spec)?, &world)?,
         Command::Wasm(module) => same_on_wasm(&module)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn random(oracle: &Oracle, first: u64, count: u64, least: u64) -> bool {
+    let begin = Instant::now();
+    let report = worlds::run(oracle, first, count);
+    print!("{}", report.histogram);
+    for (seed, wrong) in &report.failures {
+        println!("seed {seed}: {}", wrong.join("; "));
+        println!("    replay: cargo run --release -p pinhole-judge -- world {seed}");
+    }
+    let gaps = if least > 0 { report.histogram.gaps(least) } else { Vec::new() };
+    for gap in &gaps {
+        println!("too rare: {gap}");
+    }
+    let (failures, seconds) = (report.failures.len(), begin.elapsed().as_secs_f64());
+    println!("{count} worlds from seed {first}, {failures} wrong, digest {:016x}, {seconds:.1} s", report.digest);
+    report.failures.is_empty() && gaps.is_empty()
+}
+
+fn one_world(oracle: &Oracle, arguments: &WorldArguments) -> anyhow::Result<bool> {
+    let scene = match (&arguments.file, arguments.seed) {
+        (Some(file), _) => serde_json::from_str(&std::fs::read_to_string(file)?)?,
+        (None, seed) => Scene::draw(seed.unwrap_or_default()),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&scene)?);
+        return Ok(true);
+    }
+    let (outcome, ladder) = scene.ladder(oracle);
+    println!("{ladder}");
+    for action in &scene.actions {
+        println!("{}", serde_json::to_string(action)?);
+    }
+    for wrong in &outcome.wrong {
+        println!("wrong: {wrong}");
+    }
+    Ok(outcome.wrong.is_empty())
 }
 
 fn same_on_wasm(module: &Module) -> anyhow::Result<bool> {

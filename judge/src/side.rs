@@ -70,6 +70,15 @@ impl Side {
         all
     }
 
+    /// The same side over a transport: over UDP nothing reacts to a SYN.
+    #[must_use]
+    pub const fn over(mut self, transport: Transport) -> Self {
+        if let (Self::Nat { reaction, .. }, Transport::Udp) = (&mut self, transport) {
+            *reaction = Reaction::Drop;
+        }
+        self
+    }
+
     /// Its name in the oracle for a transport.
     #[must_use]
     pub fn name(self, transport: Transport) -> String {

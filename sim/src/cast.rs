@@ -64,6 +64,12 @@ impl Cast {
         sessions.iter().filter(|session| session.peer == with).map(|session| session.handle).max()
     }
 
+    /// How many octets of a session's byte stream the peer on a host has taken from its application.
+    #[must_use]
+    pub fn written(&self, host: HostId, session: SessionHandle) -> u64 {
+        self.written.get(&(host, session)).copied().unwrap_or(0)
+    }
+
     /// Carries out an action.
     ///
     /// # Errors

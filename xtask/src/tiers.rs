@@ -27,7 +27,7 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     let missing: Vec<_> = needs::meet(arguments.setup || strict).into_iter().map(|need| need.what).collect();
     let mut stages = Stages::default();
     checks(&mut stages, &missing);
-    stages.cargo("every pair of NATs", &["test", "--quiet", "-p", "pinhole-judge"]);
+    stages.cargo("every pair of NATs, random worlds", &["test", "--quiet", "-p", "pinhole-judge"]);
     wasm(&mut stages, &missing, "dev", &["--udp", "10", "--tcp", "100"]);
     network(&mut stages, &missing);
     fuzz(&mut stages, &missing, 5);
@@ -42,6 +42,8 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
         stages.cargo(&name, &["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "product", transport]);
     }
     wasm(&mut stages, &[], "release", &[]);
+    let worlds = ["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "worlds"];
+    stages.cargo("10,000 random worlds", &[&worlds[..], &["--count", "10000", "--least", "50"]].concat());
     let lab = build(Profile::Release)?;
     let model = ["cells", "--model", "--times", "5", "--jobs", "6", "--report", "lab-report/soak-cells-model.json"];
     let report = "lab-report/soak-cells.json";

@@ -1,0 +1,208 @@
+//! Random worlds: networks, NATs, faults and actions out of one seed, and what must hold in each of them.
+//!
+//! A [`Scene`] is data: [`Scene::draw`] makes one from a seed, and a scene that failed is kept as JSON,
+//! which stays what it is when the drawing changes. [`Scene::run`] plays it and answers with what is wrong.
+
+mod check;
+mod draw;
+mod histogram;
+mod life;
+
+use core::cell::Cell;
+
+use pinhole_proto::Instant;
+use pinhole_proto::peer::{PeerConfig, RelayPolicy};
+use pinhole_sim::action::Action;
+use pinhole_sim::topology::{self, Plan};
+use pinhole_sim::trace::What;
+use pinhole_sim::worlds::Trio;
+use pinhole_sim::{Behaviour, Line, Topology, World};
+use serde::{Deserialize, Serialize};
+
+use crate::Oracle;
+pub use histogram::Histogram;
+use life::Life;
+
+/// Everything that a run follows from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scene {
+    /// The seed of the world.
+    pub seed: u64,
+    /// Who is where.
+    pub network: Network,
+    /// The NAT of A, or of both.
+    pub nat_a: Behaviour,
+    /// The NAT of B.
+    pub nat_b: Behaviour,
+    /// The provider's NAT.
+    pub outer: Behaviour,
+    /// The line of A's side.
+    pub line_a: Line,
+    /// The line of B's side.
+    pub line_b: Line,
+    /// How A is set up.
+    pub a: Setting,
+    /// How B is set up.
+    pub b: Setting,
+    /// What happens.
+    pub actions: Vec<Action>,
+}
+
+/// Who is where: the networks of [`topology`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the functions of `topology` have these names")]
+pub enum Network {
+    BothPublic,
+    APublic,
+    BPublic,
+    TwoNats,
+    SameNat,
+    TwoLevels,
+}
+
+/// How a peer is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Setting {
+    /// It registers over UDP.
+    pub udp: bool,
+    /// It registers over TCP.
+    pub tcp: bool,
+    /// Whether it uses the relay.
+    pub relay: Relay,
+}
+
+/// A [`RelayPolicy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the policies have these names")]
+pub enum Relay {
+    Allow,
+    Only,
+    Never,
+}
+
+/// What came of a scene.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What must not be.
+    pub wrong: Vec<String>,
+    /// What was seen.
+    pub histogram: Histogram,
+    /// The digest of the run.
+    pub digest: u64,
+}
+
+impl Scene {
+    /// Plays the scene and judges it.
+    #[must_use]
+    pub fn run(&self, oracle: &Oracle) -> Outcome {
+        self.play(oracle).0
+    }
+
+    /// Plays the scene, judges it, and draws what happened.
+    #[must_use]
+    pub fn ladder(&self, oracle: &Oracle) -> (Outcome, String) {
+        let (outcome, trio) = self.play(oracle);
+        (outcome, trio.world.trace().ladder())
+    }
+
+    fn play(&self, oracle: &Oracle) -> (Outcome, Trio) {
+        let mut trio = self.build();
+        let mut life = Life::new(&trio);
+        let mut wrong = Vec::new();
+        for action in &self.actions {
+            if life.is_undisturbed() && is_disturbance(action) {
+                wrong.extend(check::oracle(self, &trio, &life, oracle));
+            }
+            life.before(&trio, action);
+            // What an action cannot do in this world at this moment it does not do.
+            let done = trio.apply(action).is_ok();
+            life.after(&trio, action, done);
+        }
+        if life.is_undisturbed() {
+            wrong.extend(check::oracle(self, &trio, &life, oracle));
+        }
+        life.end(&trio);
+        wrong.extend(check::all(self, &trio, &life));
+        let mut histogram = Histogram::default();
+        histogram.enter(self, &trio, &life);
+        (Outcome { wrong, histogram, digest: trio.world.trace().digest() }, trio)
+    }
+
+    fn build(&self) -> Trio {
+        let plan = Plan {
+            nat_a: self.nat_a,
+            nat_b: self.nat_b,
+            outer: self.outer,
+            line_a: self.line_a,
+            line_b: self.line_b,
+            ..Plan::default()
+        };
+        let build: fn(&mut World, &Plan) -> Topology = match self.network {
+            Network::BothPublic => topology::both_public,
+            Network::APublic => topology::a_public,
+            Network::BPublic => topology::b_public,
+            Network::TwoNats => topology::two_nats,
+            Network::SameNat => topology::same_nat,
+            Network::TwoLevels => topology::two_levels,
+        };
+        let first = Cell::new(true);
+        Trio::new(self.seed, &plan, build, |config| {
+            let setting = if first.replace(false) { &self.a } else { &self.b };
+            setting.adjust(config);
+        })
+    }
+
+    /// The behaviours that packets meet in this network.
+    fn behaviours(&self) -> Vec<Behaviour> {
+        match self.network {
+            Network::BothPublic => Vec::new(),
+            Network::APublic => vec![self.nat_b],
+            Network::BPublic | Network::SameNat => vec![self.nat_a],
+            Network::TwoNats => vec![self.nat_a, self.nat_b],
+            Network::TwoLevels => vec![self.nat_a, self.nat_b, self.outer],
+        }
+    }
+}
+
+impl Setting {
+    const fn adjust(&self, config: &mut PeerConfig) {
+        config.udp = self.udp;
+        config.tcp = self.tcp;
+        config.relay = match self.relay {
+            Relay::Allow => RelayPolicy::Allow,
+            Relay::Only => RelayPolicy::Only,
+            Relay::Never => RelayPolicy::Never,
+        };
+    }
+}
+
+/// Whether what the oracle says need not hold any more after an action.
+const fn is_disturbance(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::Wait { .. }
+            | Action::Connect { .. }
+            | Action::Send { .. }
+            | Action::Write { .. }
+            | Action::Take { .. }
+            | Action::Restore { .. }
+    )
+}
+
+/// When a packet left a peer's host, and when one arrived.
+fn times(trio: &Trio, host: pinhole_sim::HostId) -> impl Iterator<Item = (Instant, bool, &pinhole_sim::Packet)> {
+    let place = pinhole_sim::Place::Host(host);
+    trio.world.trace().records().iter().filter_map(move |record| {
+        let sent = record.from == place
+            && matches!(
+                record.what,
+                What::Sent(_) | What::Lost | What::Cut | What::Removed | What::Held | What::NoRoute | What::TtlExpired
+            );
+        let arrived = record.to == Some(place) && matches!(record.what, What::Delivered(_));
+        (sent || arrived).then_some((record.at, sent, &record.packet))
+    })
+}
