@@ -65,6 +65,8 @@ impl Pair {
         Trio::new(self.seed, &plan, build, |config| {
             config.udp = self.transport == Transport::Udp;
             config.tcp = self.transport == Transport::Tcp;
+            // Each technique is judged alone.
+            config.strategies = StrategySet::NONE.with(Strategy::PLAIN);
             // The oracle's answers are those for plain attempts.
             config.strategies = StrategySet::NONE.with(Strategy::PLAIN);
         })

@@ -113,7 +113,7 @@ impl Draw {
             1 => Relay::Never,
             _ => Relay::Allow,
         };
-        Setting { udp, tcp, relay }
+        Setting { udp, tcp, relay, guesses: self.one_in(3) }
     }
 
     fn actions(&mut self, scene: &Scene, tidy: bool) -> Vec<Action> {

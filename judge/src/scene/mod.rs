@@ -11,7 +11,8 @@ mod life;
 use core::cell::Cell;
 
 use pinhole_proto::Instant;
-use pinhole_proto::peer::{PeerConfig, RelayPolicy};
+use pinhole_proto::peer::{PeerConfig, RelayPolicy, StrategySet};
+use pinhole_proto::wire::code::Strategy;
 use pinhole_sim::action::Action;
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::trace::What;
@@ -72,6 +73,9 @@ pub struct Setting {
     pub tcp: bool,
     /// Whether it uses the relay.
     pub relay: Relay,
+    /// Whether it takes part in strategies that are not plain.
+    #[serde(default)]
+    pub guesses: bool,
 }
 
 /// A [`RelayPolicy`].
@@ -172,6 +176,8 @@ impl Setting {
     const fn adjust(&self, config: &mut PeerConfig) {
         config.udp = self.udp;
         config.tcp = self.tcp;
+        config.strategies = if self.guesses { StrategySet::ALL } else { StrategySet::NONE.with(Strategy::PLAIN) };
+        config.birthday = self.guesses;
         config.relay = match self.relay {
             Relay::Allow => RelayPolicy::Allow,
             Relay::Only => RelayPolicy::Only,
