@@ -235,7 +235,7 @@ pub struct PathInfo {
     pub local: Endpoint,
     /// This side's endpoint as the other side sees it, once it said so.
     pub mapped: Option<Endpoint>,
-    /// The endpoint there; for a relayed path the server's.
+    /// The endpoint there; unspecified for a relayed path, as `local` is.
     pub remote: Endpoint,
 }
 
