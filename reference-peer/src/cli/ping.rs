@@ -175,11 +175,11 @@ impl Measurement {
     /// Whether no later attempt can give a direct path. After verdicts that a later attempt, or another
     /// strategy, may overcome, that is waited for.
     fn is_hopeless(&self) -> bool {
-        let later = |verdict| {
-            matches!(
-                verdict,
-                Verdict::UNKNOWN | Verdict::FILTERED | Verdict::ENDPOINT_DEPENDENT | Verdict::BOTH_ENDPOINT_DEPENDENT
-            )
+        let guesses = self.session.transport() == Some(Transport::Udp);
+        let later = |verdict| match verdict {
+            Verdict::UNKNOWN | Verdict::FILTERED => true,
+            Verdict::ENDPOINT_DEPENDENT | Verdict::BOTH_ENDPOINT_DEPENDENT => guesses,
+            _ => false,
         };
         self.relay == RelayPolicy::Only || self.verdict.is_some_and(|verdict| !later(verdict))
     }

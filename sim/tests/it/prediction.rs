@@ -3,6 +3,7 @@
 use pinhole_proto::peer::{PeerCommand, PeerEvent, StrategySet};
 use pinhole_proto::wire::code::{Strategy, Verdict};
 use pinhole_proto::{Address, Duration, Transport};
+use pinhole_sim::nat::Dependence;
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::worlds::Trio;
 use pinhole_sim::{Behaviour, HostId, Line, RealmId};
@@ -148,6 +149,24 @@ fn ports_that_are_preserved_are_known_before_the_first_packet() {
         let session = trio.connect(Some(Transport::Udp)).expect("the peer is online");
         trio.world.run_for(Duration::from_secs(10));
         assert_direct_and_used(&mut trio, session);
+    }
+}
+
+/// An address-dependent mapping shows one port to all ports of an address.
+// [R-PRED-004]
+#[test]
+fn address_dependent_sequential_nats_meet_each_other_and_every_other_kind() {
+    let by_address = |first| sequential(first).with_mapping(Dependence::AddressDependent);
+    for other in [by_address(30_000), sequential(30_000), Behaviour::port_restricted()] {
+        for turned in [false, true] {
+            let (a, b) = (by_address(50_000), other);
+            let plan = if turned { plan(b, a) } else { plan(a, b) };
+            let mut trio = registered(9, &plan);
+            let session = trio.connect(Some(Transport::Udp)).expect("the peer is online");
+            trio.world.run_for(Duration::from_secs(10));
+            assert_direct_and_used(&mut trio, session);
+            assert_eq!(attempts(&trio, trio.net.a), [(Strategy::PREDICTED, 1)], "{turned} {other:?}");
+        }
     }
 }
 

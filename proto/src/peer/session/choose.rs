@@ -120,6 +120,8 @@ const RANDOM: [Rung; 2] = [plain(), (Strategy::BIRTHDAY, BIRTHDAY_PORTS)];
 
 const fn ladder(situation: &Situation) -> &'static [Rung] {
     match situation.transport {
+        // What the mappings rule out is not repeated.
+        Transport::Tcp if situation.own.class.is_dependent() || situation.other.class.is_dependent() => &ONCE,
         Transport::Tcp => &PLAIN,
         Transport::Udp => match (situation.own.class, situation.other.class) {
             (Class::Unknown, _) | (_, Class::Unknown) => &PLAIN,
@@ -186,7 +188,9 @@ mod tests {
         let mut rungs = alloc::vec![(Strategy::PLAIN, 0)];
         let known = own.class != Class::Unknown && other.class != Class::Unknown;
         let dependent = [own, other].iter().filter(|side| side.class.is_dependent()).count();
-        if situation.transport == Transport::Tcp || !known {
+        if situation.transport == Transport::Tcp && dependent > 0 {
+            // Once.
+        } else if situation.transport == Transport::Tcp || !known {
             rungs.extend([(Strategy::PLAIN, 0), (Strategy::PLAIN, 0)]);
         } else if dependent == 0 {
             rungs.extend([
