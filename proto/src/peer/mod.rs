@@ -88,6 +88,9 @@ impl Peer {
             return self.on_thrown_away(owner, source, &packet);
         }
         match packet {
+            Packet::Discovered(found) if self.leg.is_spare(socket) => {
+                self.leg.on_spare_discovered(&mut self.core, socket, remote, &found)
+            }
             Packet::Discovered(found) => {
                 let slot = self.slot_of(socket, |_| true)?;
                 if !self.leg.is_server(remote) {
@@ -106,6 +109,9 @@ impl Peer {
                 let news = self.leg.on_reset(&mut self.core, slot, &reset)?;
                 self.on_news(news);
                 Ok(())
+            }
+            Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) && self.leg.is_along(socket, remote) => {
+                self.leg.on_along_sealed(&mut self.core, socket, &sealed)
             }
             Packet::Sealed(sealed) if self.leg.index() == Some(sealed.index) && self.leg.is_spare(socket) => {
                 self.leg.on_spare_sealed(&mut self.core, socket, remote, &sealed)

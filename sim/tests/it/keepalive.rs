@@ -8,7 +8,7 @@ use pinhole_sim::nat::{Decision, DropRule, Refresh, TimerScope};
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::trace::What;
 use pinhole_sim::worlds::Trio;
-use pinhole_sim::{Behaviour, HostId, Line, NatPlan, RealmId, World};
+use pinhole_sim::{Behaviour, Dependence, HostId, Line, NatPlan, RealmId, World};
 
 use crate::toy::{Do, at, heard, tell};
 
@@ -111,18 +111,53 @@ fn an_adaptive_keepalive_keeps_a_path_for_an_hour_at_the_price_of_the_best_fixed
     }
 }
 
-/// The refreshes of the registration keep a mapping that is timed as a whole, if they come often enough;
-/// what is measured on a mapping of its own is safe all the more.
+/// The refreshes of the registration keep a mapping that is timed as a whole, if they come often enough, so
+/// they count here.
+// [R-KEEP-011] [R-KEEP-017]
 #[test]
-fn an_adaptive_keepalive_keeps_a_path_where_the_mapping_is_timed_as_a_whole() {
+fn an_adaptive_keepalive_finds_out_where_the_registration_keeps_the_path() {
     for idle in TIMEOUTS {
+        let plan = plan(idle, TimerScope::Mapping);
+        let all = |trio: &Trio| trio.world.trace().sent_in(RealmId::INTERNET).count();
+        let fixed = (idle - 2..=idle).chain([119, 120]).filter_map(|seconds| {
+            let mut trio = direct(&plan, fixed(seconds));
+            trio.world.run_for(HOUR);
+            (lost(&trio) == 0).then(|| (all(&trio), seconds))
+        });
+        let (best, seconds) = fixed.min().expect("some interval keeps the path");
         for refresh in [Refresh::Outbound, Refresh::Inbound, Refresh::Both] {
-            let mut plan = plan(idle, TimerScope::Mapping);
+            let mut plan = plan;
             plan.nat_a.refresh = refresh;
             let mut trio = direct(&plan, |_| {});
             trio.world.run_for(HOUR);
-            println!("timeout {idle} s a mapping, {refresh:?}: adaptive {} packets", packets(&trio));
+            let (taken, own) = (all(&trio), packets(&trio));
+            println!(
+                "timeout {idle} s a mapping, {refresh:?}: best fixed {seconds} s, {best} packets with refreshes; \
+                 adaptive {taken}, {own} of them its own, {:.3} times",
+                taken as f64 / best as f64
+            );
             assert_eq!(lost(&trio), 0, "{idle}");
+            assert!(taken * 4 <= best * 5, "timeout {idle} s: {taken} packets against {best}");
+        }
+    }
+}
+
+/// A NAT that filters by address lets the server's other port in because of the refreshes, and forgets the
+/// path all the same: nothing is concluded there.
+// [R-KEEP-017]
+#[test]
+fn a_nat_that_lets_the_servers_other_port_in_is_not_taken_for_one_that_keeps_paths() {
+    for filtering in [Dependence::AddressDependent, Dependence::EndpointIndependent] {
+        for idle in [30, 60] {
+            let mut plan = plan(idle, TimerScope::Session);
+            for nat in [&mut plan.nat_a, &mut plan.nat_b] {
+                nat.filtering = filtering;
+            }
+            let mut trio = direct(&plan, |_| {});
+            trio.world.run_for(HOUR);
+            assert_eq!(lost(&trio), 0, "{filtering:?}, {idle} s");
+            let taken = packets(&trio);
+            assert!(taken > 3_600 * 2 / idle as usize, "{filtering:?}, {idle} s: kept below its timeout, {taken}");
         }
     }
 }
