@@ -10,6 +10,7 @@ use pinhole_sim::{NatId, Place, World};
 use serde::Serialize;
 
 use crate::hops::Hops;
+use crate::knows::{self, Knows};
 use crate::run::Run;
 use crate::text::Text;
 use crate::words;
@@ -31,6 +32,8 @@ pub struct Frame {
     pub tables: Vec<Table>,
     /// The peers.
     pub peers: Vec<PeerView>,
+    /// What each machine knows.
+    pub knows: Vec<Knows>,
 }
 
 /// Something that happened to a packet.
@@ -228,6 +231,7 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         flights: hops.under_way(index).map(|hop| flight(run, hop, world, names)).collect(),
         tables: world.nats().map(|nat| table(before, world, nat)).collect(),
         peers: world.hosts().filter_map(|host| peer(world, host)).collect(),
+        knows: knows::knows(before, world),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod export;
 pub mod facade;
 pub mod frame;
 pub mod hops;
+pub mod knows;
 pub mod ladder;
 pub mod link;
 pub mod matrix;

@@ -470,10 +470,29 @@ impl Branch {
         &self.run
     }
 
+    /// An edit in words; a fault by the packet that met it.
+    fn edit_text(&self, edit: &Edit) -> Text {
+        let Action::Fault(fault) = &edit.action else {
+            return script::action(&edit.action);
+        };
+        let picked = |record: &&pinhole_sim::trace::Record| {
+            record.effect == Some(fault.effect) && self.end.trace().matches(&fault.pick, record)
+        };
+        match self.run.records().iter().find(picked) {
+            Some(record) => {
+                let to = record.to.map_or("?", |place| self.end.trace().name(place));
+                let name = words::packet_name(&self.end, &record.packet);
+                script::fault(fault.effect)
+                    .with_text("packet", Text::of("packet.to").with_text("name", name).with("machine", to))
+            }
+            None => script::fault(fault.effect).with_text("packet", Text::of("packet.none")),
+        }
+    }
+
     fn view(&self) -> BranchView {
         BranchView {
             parent: self.parent,
-            edits: self.edits.iter().map(|edit| EditView { text: script::action(&edit.action), at: edit.at }).collect(),
+            edits: self.edits.iter().map(|edit| EditView { text: self.edit_text(edit), at: edit.at }).collect(),
             outcome: outcome(&self.end),
             length: self.run.len(),
             digest: format!("{:016x}", self.run.digest()),
@@ -494,7 +513,7 @@ fn milestones(scenario: &Scenario, run: &Run, hops: &Hops, names: &World) -> Vec
         let journey = *seen.get(mark.skip)?;
         let last = hops.journey(journey).last()?;
         let index = last.arrival.map_or(last.sent, |(step, _)| step);
-        let text = Text::of(format!("step.{}.{}", scenario.name, mark.step)).with("title", &mark.title);
+        let text = Text::of(format!("mark.{}", slug(&mark.title)));
         Some(Milestone { index, journey: journey.0, step: mark.step.clone(), text })
     });
     let mut found: Vec<_> = found.collect();
@@ -580,6 +599,13 @@ fn faults_apart(actions: &[Action]) -> (Vec<Edit>, Vec<Action>) {
         }
     }
     (faults, rest)
+}
+
+/// A title as the end of a key: lower-case letters and digits, everything else a hyphen.
+fn slug(title: &str) -> String {
+    let lower = title.to_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
 }
 
 /// Whether one edit undoes all of another.

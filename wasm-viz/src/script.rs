@@ -37,18 +37,10 @@ pub fn action(action: &Action) -> Text {
         Action::Cut { machine } | Action::Restore { machine } | Action::SetLine { machine, .. } => {
             text.with("machine", machine)
         }
-        Action::Fault(fault) => {
-            let text = Text::of(format!("fault.{}", key_of(&fault.effect)));
-            let text = match fault.effect {
-                Effect::Delay { ms } | Effect::Duplicate { ms } | Effect::Reorder { ms } => text.with("ms", ms),
-                Effect::Corrupt { at, .. } => text.with("at", at),
-                Effect::Drop => text,
-            };
-            match fault.pick.journey {
-                Some(journey) => text.with("packet", journey.0 + 1),
-                None => text.with("packet", "?"),
-            }
-        }
+        Action::Fault(found) => match found.pick.journey {
+            Some(journey) => fault(found.effect).with("packet", journey.0 + 1),
+            None => fault(found.effect).with_text("packet", Text::of("packet.none")),
+        },
         Action::Datagram { host, to, text: octets, .. } => {
             text.with("host", host).with("to", to).with("octets", octets)
         }
@@ -56,5 +48,16 @@ pub fn action(action: &Action) -> Text {
         Action::Say { host, text: octets, .. } => text.with("host", host).with("octets", octets),
         Action::HangUp { host, .. } => text.with("host", host),
         Action::Compete { host, count, .. } => text.with("host", host).with("count", count),
+    }
+}
+
+/// What a fault does to its packet, which is still to be named.
+#[must_use]
+pub fn fault(effect: Effect) -> Text {
+    let text = Text::of(format!("fault.{}", key_of(&effect)));
+    match effect {
+        Effect::Delay { ms } | Effect::Duplicate { ms } | Effect::Reorder { ms } => text.with("ms", ms),
+        Effect::Corrupt { at, .. } => text.with("at", at),
+        Effect::Drop => text,
     }
 }

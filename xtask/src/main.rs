@@ -11,6 +11,7 @@ mod sim;
 mod stage;
 mod tiers;
 mod vectors;
+mod viz;
 
 /// Pinhole's developer commands.
 #[derive(Parser)]
@@ -40,6 +41,7 @@ enum Command {
     Sim(sim::Arguments),
     Requirements(requirements::Arguments),
     Vectors(vectors::Arguments),
+    Viz(viz::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -53,6 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Requirements(arguments) => requirements::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Vectors(arguments) => vectors::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Viz(arguments) => viz::run(&arguments),
     }
 }
 

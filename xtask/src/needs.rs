@@ -13,7 +13,7 @@ pub(crate) struct Need {
 }
 
 /// Everything, in the order in which it is installed.
-pub(crate) const NEEDS: [Need; 7] = [
+pub(crate) const NEEDS: [Need; 9] = [
     Need {
         what: "iproute2",
         why: "the lab's networks",
@@ -43,6 +43,18 @@ pub(crate) const NEEDS: [Need; 7] = [
         why: "the core runs on wasm32 as it does here",
         found: || program("node"),
         install: &[&["apt-get", "update", "-qq"], &["apt-get", "install", "-y", "-qq", "nodejs"]],
+    },
+    Need {
+        what: "npm",
+        why: "the page is put together",
+        found: || program("npm"),
+        install: &[&["apt-get", "update", "-qq"], &["apt-get", "install", "-y", "-qq", "npm"]],
+    },
+    Need {
+        what: "chromium",
+        why: "the page is tried in a browser",
+        found: || program("chromium"),
+        install: &[&["apt-get", "update", "-qq"], &["apt-get", "install", "-y", "-qq", "chromium", "fonts-noto-cjk"]],
     },
     Need {
         what: "nightly toolchain",

@@ -29,6 +29,7 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     checks(&mut stages, &missing);
     stages.cargo("every pair of NATs, random worlds", &["test", "--quiet", "-p", "pinhole-judge"]);
     wasm(&mut stages, &missing, "dev", &["--udp", "10", "--tcp", "100"]);
+    page(&mut stages, &missing);
     network(&mut stages, &missing);
     fuzz(&mut stages, &missing, 5);
     Ok(stages.finish(strict))
@@ -92,6 +93,16 @@ fn wasm(stages: &mut Stages, missing: &[&str], profile: &str, part: &[&str]) {
     let module = module.to_string_lossy();
     let judge = ["run", "--quiet", "--profile", profile, "-p", "pinhole-judge", "--", "wasm", &module];
     stages.cargo(name, &[&judge[..], part].concat());
+}
+
+/// The page, natively and in a browser.
+fn page(stages: &mut Stages, missing: &[&str]) {
+    stages.cargo("tests of the page's core", &["test", "--quiet", "-p", "pinhole-viz"]);
+    let name = "the page in Chromium";
+    match ["wasm32 target", "npm", "node", "chromium"].into_iter().find(|need| missing.contains(need)) {
+        Some(need) => stages.skip(name, &format!("{need} is not installed")),
+        None => stages.cargo(name, &["xtask", "viz", "test"]),
+    }
 }
 
 const JUDGE_WASM: &str = "pinhole-judge-wasm";

@@ -1,0 +1,112 @@
+//! Who knows what: the knowledge of each machine as facts, and which of them the last step added.
+
+use std::collections::BTreeMap;
+
+use pinhole_proto::PeerId;
+use pinhole_proto::peer::Peer;
+use pinhole_proto::server::Server;
+use pinhole_sim::{HostId, NatId, Place, World};
+use serde::Serialize;
+
+use crate::ladder;
+use crate::text::Text;
+use crate::words;
+
+/// What one machine knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Knows {
+    /// The machine.
+    pub machine: String,
+    /// What it knows.
+    pub facts: Vec<Fact>,
+}
+
+/// Something that a machine knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// What.
+    pub text: Text,
+    /// Whether the last step told it.
+    pub fresh: bool,
+}
+
+/// What every machine of `world` knows, compared with the world before the step.
+#[must_use]
+pub fn knows(before: &World, world: &World) -> Vec<Knows> {
+    let of = |machine: String| {
+        let place = world.place_named(&machine)?;
+        let old = facts(before, place);
+        let facts = facts(world, place).into_iter().map(|text| Fact { fresh: !old.contains(&text), text }).collect();
+        Some(Knows { machine, facts })
+    };
+    ladder::columns(world).into_iter().filter_map(of).filter(|knows| !knows.facts.is_empty()).collect()
+}
+
+fn facts(world: &World, place: Place) -> Vec<Text> {
+    match place {
+        Place::Nat(nat) => nat_facts(world, nat),
+        Place::Host(host) => match (world.engine_if::<Peer>(host), world.engine_if::<Server>(host)) {
+            (Some(peer), _) => peer_facts(world, host, peer),
+            (None, Some(server)) => server_facts(world, server),
+            (None, None) => Vec::new(),
+        },
+    }
+}
+
+fn nat_facts(world: &World, nat: NatId) -> Vec<Text> {
+    let row = |row: &pinhole_sim::nat::Row| {
+        Text::of("knows.row").with("internal", row.internal).with("external", row.external)
+    };
+    world.nat(nat).rows().map(row).collect()
+}
+
+fn peer_facts(world: &World, host: HostId, peer: &Peer) -> Vec<Text> {
+    let snapshot = peer.snapshot();
+    let names = names(world);
+    let mut facts: Vec<Text> =
+        world.interfaces(host).iter().map(|own| Text::of("knows.own-address").with("address", own.address)).collect();
+    let public =
+        snapshot.bindings.iter().filter_map(|binding| Some((binding.public?, words::key_of(&binding.transport))));
+    facts.extend(
+        public.map(|(public, transport)| {
+            Text::of("knows.own-public").with("endpoint", public).with("transport", transport)
+        }),
+    );
+    for session in &snapshot.sessions {
+        let peer = names.get(&session.peer).map_or("?", String::as_str);
+        let remotes = session.paths.iter().filter_map(|path| Some((path.remote?, words::key_of(&path.state))));
+        facts.extend(remotes.map(|(remote, state)| {
+            Text::of(format!("knows.path.{state}")).with("peer", peer).with("endpoint", remote)
+        }));
+        let state = Text::of(format!("session.{}", session.state));
+        facts.push(Text::of("knows.session").with("peer", peer).with_text("state", state));
+    }
+    facts
+}
+
+fn server_facts(world: &World, server: &Server) -> Vec<Text> {
+    let names = names(world);
+    let mut facts = Vec::new();
+    for registration in server.snapshot().registrations {
+        let peer = names.get(&registration.peer).map_or("?", String::as_str);
+        for binding in registration.bindings {
+            facts.push(Text::of("knows.registered").with("peer", peer).with("endpoint", binding.public));
+            facts.extend(
+                binding
+                    .private
+                    .iter()
+                    .map(|private| Text::of("knows.reported").with("peer", peer).with("endpoint", private)),
+            );
+        }
+    }
+    facts
+}
+
+/// The peers' names by their keys.
+fn names(world: &World) -> BTreeMap<PeerId, String> {
+    let name = |host: HostId| {
+        let id = world.engine_if::<Peer>(host)?.id();
+        Some((id, world.trace().name(Place::Host(host)).to_owned()))
+    };
+    world.hosts().filter_map(name).collect()
+}

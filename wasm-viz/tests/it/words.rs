@@ -1,0 +1,102 @@
+//! Every key that the core can emit has a template in every language, with the operands that it needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pinhole_sim::Behaviour;
+use pinhole_sim::nat::{DropRule, Rule, Values};
+use pinhole_sim::scenario;
+use pinhole_viz::nats::PRESETS;
+use pinhole_viz::page::Page;
+use pinhole_viz::words::key_of;
+use serde_json::Value;
+
+const LANGUAGES: [(&str, &str); 2] =
+    [("en", include_str!("../../web/i18n/en.json")), ("zh-Hans", include_str!("../../web/i18n/zh-Hans.json"))];
+
+/// The keys that follow from lists, whether a scenario shows them or not.
+fn listed() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for rule in Rule::ALL {
+        keys.extend(["held", "failed"].map(|outcome| format!("check.{}.{outcome}", key_of(&rule))));
+    }
+    keys.extend(DropRule::ALL.iter().map(|rule| format!("drop.{}", key_of(rule))));
+    for field in Behaviour::FIELDS {
+        keys.insert(format!("field.{}", field.name));
+        if let Values::OneOf(names) = field.values() {
+            keys.extend(names.iter().map(|value| format!("value.{}.{value}", field.name)));
+        }
+    }
+    keys.extend(PRESETS.iter().map(|(id, _)| format!("preset.{id}")));
+    for (name, _) in scenario::ALL {
+        keys.extend([format!("title.{name}"), format!("story.{name}")]);
+    }
+    let verdicts = include_str!("../../../spec/registries/verdicts.csv").lines().skip(1);
+    let names = verdicts.filter_map(|line| line.split(',').nth(1)).filter(|name| !name.is_empty());
+    keys.extend(names.map(|name| format!("verdict.{name}")));
+    keys
+}
+
+/// The keys in a piece of JSON, each with the operands that came with it.
+fn collect(value: &Value, into: &mut BTreeMap<String, BTreeSet<String>>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(key) = map.get("key").and_then(Value::as_str)
+                && map.keys().all(|name| name == "key" || name == "with")
+            {
+                let with = map.get("with").and_then(Value::as_object);
+                into.entry(key.to_owned()).or_default().extend(with.into_iter().flat_map(|with| with.keys().cloned()));
+            }
+            map.values().for_each(|value| collect(value, into));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect(value, into)),
+        _ => {}
+    }
+}
+
+fn shown() -> BTreeMap<String, BTreeSet<String>> {
+    let mut keys = BTreeMap::new();
+    for (name, _) in scenario::ALL {
+        let mut page = Page::open(&format!("#v=1&s={name}"));
+        collect(&serde_json::to_value(page.view()).unwrap(), &mut keys);
+        collect(&serde_json::to_value(page.ladder(page.branch_shown(), true)).unwrap(), &mut keys);
+        let length = page.view().length;
+        for index in (0..length).step_by(1.max(length / 40)) {
+            let frame = page.seek(index);
+            collect(&serde_json::to_value(&frame).unwrap(), &mut keys);
+            if index % 3 == 1 {
+                collect(&serde_json::to_value(page.question(index)).unwrap(), &mut keys);
+                collect(&serde_json::to_value(page.arrivals()).unwrap(), &mut keys);
+            }
+            if let Some(first) = frame.happenings.first() {
+                collect(&serde_json::to_value(page.bytes(first.journey).unwrap()).unwrap(), &mut keys);
+            }
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_has_a_template_in_every_language_with_the_same_operands() {
+    let shown = shown();
+    let wanted: BTreeSet<String> = listed().into_iter().chain(shown.keys().cloned()).collect();
+    let templates: Vec<(&str, BTreeMap<String, String>)> =
+        LANGUAGES.iter().map(|(name, text)| (*name, serde_json::from_str(text).unwrap())).collect();
+    if let Ok(path) = std::env::var("PINHOLE_VIZ_KEYS") {
+        let list: Vec<String> =
+            wanted.iter().map(|key| format!("{key} {:?}", shown.get(key).cloned().unwrap_or_default())).collect();
+        std::fs::write(path, list.join("\n")).unwrap();
+    }
+    let keys = |index: usize| templates[index].1.keys().collect::<BTreeSet<_>>();
+    assert_eq!(keys(0).symmetric_difference(&keys(1)).collect::<Vec<_>>(), Vec::<&&String>::new());
+    for (language, templates) in &templates {
+        let missing: Vec<_> = wanted.iter().filter(|key| !templates.contains_key(*key)).collect();
+        assert!(missing.is_empty(), "{language} lacks {missing:?}");
+        for (key, template) in templates {
+            let holes = template.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(hole, _)| hole);
+            if let Some(operands) = shown.get(key) {
+                let unknown: Vec<_> = holes.filter(|hole| !operands.contains(*hole)).collect();
+                assert!(unknown.is_empty(), "{language} {key}: nobody gives {unknown:?}");
+            }
+        }
+    }
+}

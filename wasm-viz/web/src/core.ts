@@ -1,0 +1,57 @@
+// The core: the project's own Rust, as WebAssembly. One call, JSON in and JSON out.
+
+import type {
+  Arrival, Bytes, Catalogue, Cell, Edit, Frame, Graded, Ladder, Page, Question, Suggestion, Text,
+} from "./frame";
+
+/** What the wasm module exports, as wasm-bindgen writes it. */
+export interface Viz {
+  call(method: string, argument: string): string;
+  octets(kind: string): Uint8Array;
+}
+
+/** A refusal of the core, which says why. */
+export class Refused extends Error {
+  constructor(readonly text: Text) {
+    super(text.key);
+  }
+}
+
+export class Core {
+  readonly #viz: Viz;
+
+  constructor(viz: Viz) {
+    this.#viz = viz;
+  }
+
+  catalogue = (): Catalogue => this.#call("catalogue", null);
+  /** Opens what an address fragment names; `notices` says what of it was not understood. */
+  open = (fragment: string): Page => this.#call("open", fragment);
+  seek = (index: number): Frame => this.#call("seek", index);
+  ladder = (all: boolean): Ladder => this.#call("ladder", all);
+  bytes = (journey: number): Bytes => this.#call("bytes", journey);
+  /** Makes a branch with more edits and goes there. */
+  edit = (edits: Edit[]): Page => this.#call("edit", edits);
+  /** Makes a branch without an edit and goes there. */
+  unedit = (edit: number): Page => this.#call("unedit", edit);
+  preset = (nat: string, preset: string): Page => this.#call("preset", [nat, preset]);
+  enter = (branch: number): Page => this.#call("enter", branch);
+  divergence = (branch: number): number | null => this.#call("divergence", branch);
+  beside = (branch: number, index: number): Frame | null => this.#call("beside", [branch, index]);
+  besideLadder = (branch: number, all: boolean): Ladder | null => this.#call("beside_ladder", [branch, all]);
+  suggestions = (record: number): Suggestion[] => this.#call("suggestions", record);
+  arrivals = (): Arrival[] => this.#call("arrivals", null);
+  question = (index: number): Question | null => this.#call("question", index);
+  grade = (index: number, choice: number): Graded => this.#call("grade", [index, choice]);
+  cell = (a: string, b: string): Cell => this.#call("cell", [a, b]);
+  fragment = (view: Record<string, string>): string => this.#call("fragment", view);
+  text = (all: boolean): string => this.#call("text", all);
+  capture = (): Uint8Array => this.#viz.octets("pcapng");
+  digest = (): string => this.#call("digest", null);
+
+  #call<T>(method: string, argument: unknown): T {
+    const answer = JSON.parse(this.#viz.call(method, JSON.stringify(argument))) as { ok: T } | { refused: Text };
+    if ("refused" in answer) throw new Refused(answer.refused);
+    return answer.ok;
+  }
+}

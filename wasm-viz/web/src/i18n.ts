@@ -1,0 +1,37 @@
+// Sentences: a template per key and language, filled with what the core gave.
+
+import en from "../i18n/en.json";
+import zh from "../i18n/zh-Hans.json";
+import type { Text } from "./frame";
+
+export type Language = "en" | "zh";
+
+const templates: Record<Language, Record<string, string>> = { en, zh };
+let language: Language = "en";
+
+export function setLanguage(next: Language): void {
+  language = next;
+  document.documentElement.lang = next === "zh" ? "zh-Hans" : "en";
+}
+
+export function currentLanguage(): Language {
+  return language;
+}
+
+/** The sentence of a text. A key without a template shows itself, which a test looks for. */
+export function say(text: Text): string {
+  const template = templates[language][text.key];
+  if (template === undefined) return `⟦${text.key}⟧`;
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = text.with?.[name];
+    if (value === undefined) return whole;
+    if (typeof value === "string") return value;
+    if (Array.isArray(value)) return value.map(say).join(language === "zh" ? "、" : ", ");
+    return say(value);
+  });
+}
+
+/** A sentence of the page's own: a button, a heading. */
+export function ui(key: string, operands?: Record<string, string | Text | Text[]>): string {
+  return say(operands === undefined ? { key } : { key, with: operands });
+}

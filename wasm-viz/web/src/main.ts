@@ -1,0 +1,13 @@
+// Starts the page: with the module beside it when served, with the octets in it when it is one file.
+
+import init, { Viz } from "../pkg/pinhole_viz.js";
+import wasm from "../pkg/pinhole_viz_bg.wasm?url";
+import "./style.css";
+import { start } from "./app";
+import { Core } from "./core";
+
+performance.mark("start");
+void init({ module_or_path: wasm }).then(() => {
+  start(new Core(new Viz()));
+  performance.measure("boot", "start");
+});

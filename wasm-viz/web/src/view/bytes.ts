@@ -1,0 +1,80 @@
+// A packet's octets at every place that it passed, what a NAT changed, and what the ends read in it.
+
+import { h } from "../dom";
+import type { Bytes, Field } from "../frame";
+import { say, ui } from "../i18n";
+import type { Store } from "../store";
+
+let shown: { key: string; bytes: Bytes | null } | null = null;
+
+export function bytesView(root: HTMLElement, store: Store): void {
+  const { journey, page, language } = store.state;
+  const key = `${page.branches[page.branch]?.digest ?? ""} ${journey ?? "-"}`;
+  if (shown?.key !== key) shown = { key, bytes: journey === null ? null : store.core.bytes(journey) };
+  const { bytes } = shown;
+  if (root.dataset["drawn"] === `${key} ${language}`) return;
+  root.dataset["drawn"] = `${key} ${language}`;
+  const heading = h("h2", {}, ui("bytes.heading"));
+  if (bytes === null) {
+    root.replaceChildren(heading, h("p", {}, ui("bytes.none")));
+    return;
+  }
+  const captures = bytes.captures.map((capture) =>
+    h("section", { class: "capture" },
+      h("h3", {}, say(capture.place)),
+      panel(capture.octets, capture.layers, capture.changed)),
+  );
+  const opened = bytes.opened === null
+    ? h("p", {}, bytes.closed === null ? "" : say(bytes.closed))
+    : h("section", { class: "capture opened" },
+        h("h3", {}, ui("bytes.opened", { machine: bytes.opened.by })),
+        panel(bytes.opened.octets, bytes.opened.fields, []));
+  root.replaceChildren(heading, h("div", { class: "captures" }, ...captures, opened));
+}
+
+/** Octets and fields side by side; pointing at one marks the other. */
+function panel(octets: string, fields: Field[], changed: [number, number][]): HTMLElement {
+  const cells = h("code", { class: "hex", "aria-hidden": "true" });
+  const count = octets.length / 2;
+  const shownOctets = Math.min(count, MOST);
+  for (let at = 0; at < shownOctets; at += 1) {
+    const differs = changed.some(([from, to]) => at >= from && at < to);
+    cells.append(h("span", { "data-at": at, class: differs ? "differs" : null }, octets.slice(at * 2, at * 2 + 2)), " ");
+  }
+  if (count > shownOctets) cells.append(`+${count - shownOctets}`);
+  const mark = (field: Field | null): void => {
+    for (const cell of cells.querySelectorAll("span")) {
+      const at = Number(cell.dataset["at"]);
+      cell.classList.toggle("lit", field !== null && at >= field.at && at < field.at + field.length);
+    }
+  };
+  const tree = h("ul", { class: "fields" }, ...fields.map((field) => branch(field, mark, changed)));
+  cells.addEventListener("mouseover", (event) => {
+    const at = Number((event.target as HTMLElement).dataset["at"] ?? "-1");
+    for (const item of tree.querySelectorAll<HTMLElement>("[data-from]")) {
+      const from = Number(item.dataset["from"]);
+      item.classList.toggle("lit", at >= from && at < from + Number(item.dataset["length"]));
+    }
+  });
+  return h("div", { class: "octets" }, cells, tree);
+}
+
+function branch(field: Field, mark: (field: Field | null) => void, changed: [number, number][]): HTMLElement {
+  const parts = field.parts ?? [];
+  const differs = parts.length === 0 && changed.some(([from, to]) => field.at < to && field.at + field.length > from);
+  const value = field.value.length > 40 ? `${field.value.slice(0, 40)}…` : field.value;
+  const label = h("span", {
+    class: differs ? "field differs" : "field",
+    tabindex: 0,
+    "data-from": field.at,
+    "data-length": field.length,
+    mouseenter: () => mark(field),
+    mouseleave: () => mark(null),
+    focus: () => mark(field),
+    blur: () => mark(null),
+  }, h("b", {}, field.name), value === "" ? "" : ` ${value}`, differs ? h("em", {}, ui("bytes.changed")) : null);
+  return h("li", {}, label, parts.length === 0 ? null : h("ul", {}, ...parts.map((part) => branch(part, mark, changed))));
+}
+
+/** The most octets that are drawn; the fields are all there. */
+const MOST = 320;

@@ -1,0 +1,47 @@
+// What the scenario is about, what came of the run, and what was changed about it.
+
+import { h } from "../dom";
+import { say, ui } from "../i18n";
+import type { Store } from "../store";
+
+export function storyView(root: HTMLElement, store: Store): void {
+  const { page, notice, frame } = store.state;
+  const branch = page.branches[page.branch];
+  const last = page.milestones.filter((mark) => mark.index <= frame.index).at(-1);
+  const edits = (branch?.edits ?? []).map((edit, index) =>
+    h("li", {}, say(edit.text), h("button", {
+      type: "button",
+      class: "remove",
+      "aria-label": ui("story.remove", { edit: edit.text }),
+      click: () => store.change((core) => core.unedit(index)),
+    }, "✕")),
+  );
+  const branches = page.branches.length < 2 ? null : h("div", { class: "branches", role: "group", "aria-label": ui("story.branches") });
+  page.branches.forEach((other, index) => {
+    branches?.append(h("button", {
+      type: "button",
+      "aria-pressed": String(index === page.branch),
+      title: other.edits.map((edit) => say(edit.text)).join("; ") || ui("story.unchanged"),
+      click: () => store.change((core) => core.enter(index)),
+    }, ui("story.run", { number: String(index + 1) })));
+  });
+  root.replaceChildren(
+    h("p", { class: "line" }, say(page.story)),
+    h("p", { class: "where" },
+      h("span", { class: `outcome ${branch?.outcome.kind ?? "none"}` }, branch === undefined ? "" : say(branch.outcome.text)),
+      h("span", { class: "source" }, page.source),
+      last === undefined ? null : h("span", { class: "mark" }, ui("story.step", { step: last.step, text: last.text })),
+    ),
+    h("div", { class: "changes" },
+      h("ul", { class: "edits", "aria-label": ui("story.edits") }, ...edits),
+      branches,
+    ),
+  );
+  if (notice !== null) {
+    root.append(h("p", { class: "notice", role: "alert" }, say(notice), h("button", {
+      type: "button",
+      "aria-label": ui("story.dismiss"),
+      click: () => store.set({ notice: null }),
+    }, "✕")));
+  }
+}
