@@ -107,6 +107,7 @@ impl Subject for Peer {
             PeerEvent::Writable { session } => PeerTold::Session(session, "Writable"),
             PeerEvent::Attempt { session, .. } => PeerTold::Session(session, "Attempt"),
             PeerEvent::NotDirect { session, .. } => PeerTold::Session(session, "NotDirect"),
+            PeerEvent::Withdrawn { session, .. } => PeerTold::Session(session, "Withdrawn"),
             PeerEvent::Closed { session, .. } => PeerTold::Closed(session),
             PeerEvent::Stopped => PeerTold::Stopped,
             PeerEvent::ServerKey(_)

@@ -249,7 +249,8 @@ impl Registry {
             Event::Path { session, .. }
             | Event::Selected { session, .. }
             | Event::PathLost { session, .. }
-            | Event::NotDirect { session, .. } => self.with(session, |shared| {
+            | Event::NotDirect { session, .. }
+            | Event::Withdrawn { session, .. } => self.with(session, |shared| {
                 shared.paths.send_modify(|paths| paths.on_event(event));
             }),
             Event::Closed { session, reason } => {

@@ -1,7 +1,7 @@
 //! What a node tells: everything that its engine reports, except the data itself.
 
 use pinhole_proto::peer::{
-    Certainty, CloseReason, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal, SessionHandle,
+    Certainty, Evidence, CloseReason, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal, SessionHandle,
 };
 use pinhole_proto::wire::code::{Strategy, Verdict};
 use pinhole_proto::{Endpoint, PeerId, ServerKey, Transport};
@@ -98,6 +98,15 @@ pub enum Event {
         verdict: Verdict,
         /// How sure that is.
         certainty: Certainty,
+        /// What it rests on.
+        evidence: Evidence,
+    },
+    /// A direct path was proved: the verdict told before does not hold.
+    Withdrawn {
+        /// The session.
+        session: SessionHandle,
+        /// The verdict.
+        verdict: Verdict,
     },
     /// A session ended.
     Closed {
@@ -124,6 +133,7 @@ impl Event {
             | Self::PathLost { session, .. }
             | Self::Attempt { session, .. }
             | Self::NotDirect { session, .. }
+            | Self::Withdrawn { session, .. }
             | Self::Closed { session, .. } => Some(session),
             Self::ServerKey(_)
             | Self::Online { .. }
@@ -155,7 +165,10 @@ impl Event {
             PeerEvent::Attempt { session, number, strategy, width } => {
                 Self::Attempt { session, number, strategy, width }
             }
-            PeerEvent::NotDirect { session, verdict, certainty } => Self::NotDirect { session, verdict, certainty },
+            PeerEvent::NotDirect { session, verdict, certainty, evidence } => {
+                Self::NotDirect { session, verdict, certainty, evidence }
+            }
+            PeerEvent::Withdrawn { session, verdict } => Self::Withdrawn { session, verdict },
             PeerEvent::Closed { session, reason } => Self::Closed { session, reason },
             PeerEvent::Stopped => Self::Stopped,
             PeerEvent::Datagram { .. }

@@ -78,7 +78,7 @@ pub use node::{ConnectError, Node};
 pub use paths::{KnownPath, Paths};
 pub use pinhole_proto::constants::MAX_DATAGRAM;
 pub use pinhole_proto::peer::{
-    Accept, Certainty, CloseReason, OfflineReason, PathInfo, PathKind, PathState, RelayPolicy, ServerRefusal,
+    Accept, Certainty, CloseReason, Evidence, OfflineReason, PathInfo, PathKind, PathState, RelayPolicy, ServerRefusal,
     SessionHandle, StrategySet,
 };
 pub use pinhole_proto::url::ServerUrl;

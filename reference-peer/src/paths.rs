@@ -49,6 +49,7 @@ impl Paths {
                 self.selected = self.selected.filter(|selected| !same(selected, &path));
             }
             Event::NotDirect { verdict, certainty, .. } => self.verdict = Some((verdict, certainty)),
+            Event::Withdrawn { .. } => self.verdict = None,
             _ => {}
         }
     }

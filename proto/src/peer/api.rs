@@ -10,7 +10,7 @@ use crate::engine::Transport;
 use crate::key::{PeerId, ServerKey};
 use crate::noise::X25519;
 use crate::time::Duration;
-use crate::wire::code::{Refusal, Strategy, Verdict};
+use crate::wire::code::{Allocation, Mapping, Refusal, Strategy, Verdict};
 
 /// How a peer is set up.
 #[derive(Clone)]
@@ -359,8 +359,17 @@ pub enum PeerEvent<'a> {
         session: SessionHandle,
         /// Why, and how sure that is.
         verdict: Verdict,
-        /// What the verdict rests on.
+        /// How sure the verdict's statement is.
         certainty: Certainty,
+        /// What it rests on.
+        evidence: Evidence,
+    },
+    /// A direct path was proved: the verdict told before does not hold.
+    Withdrawn {
+        /// The session.
+        session: SessionHandle,
+        /// The verdict.
+        verdict: Verdict,
     },
     /// The session ended.
     Closed {
@@ -371,6 +380,45 @@ pub enum PeerEvent<'a> {
     },
     /// Everything has been ended; the engine does nothing any more.
     Stopped,
+}
+
+/// What a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// This peer's own policy allows the relay only.
+    pub relay_only: bool,
+    /// The other peer's answer arrived.
+    pub answered: bool,
+    /// How many endpoints of the other peer may be tried.
+    pub candidates: u8,
+    /// Whether one of them has this peer's own public address.
+    pub same_address: bool,
+    /// Whether anything of the session arrived directly and was not answered to a proof.
+    pub heard: bool,
+    /// How the NAT in front of this peer maps, as it measured.
+    #[serde(serialize_with = "mapping_name")]
+    pub own_mapping: Mapping,
+    /// How the other's does, by its word.
+    #[serde(serialize_with = "mapping_name")]
+    pub other_mapping: Mapping,
+    /// How the NAT in front of this peer takes its ports, as its samples tell.
+    #[serde(serialize_with = "allocation_name")]
+    pub own_allocation: Allocation,
+    /// How the other's does, by its word.
+    #[serde(serialize_with = "allocation_name")]
+    pub other_allocation: Allocation,
+    /// Whether UDP was wanted and the server answers over TCP alone.
+    pub udp_silent: bool,
+    /// How many attempts were made since something changed.
+    pub attempts: u8,
+}
+
+fn mapping_name<S: serde::Serializer>(mapping: &Mapping, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(mapping.name())
+}
+
+fn allocation_name<S: serde::Serializer>(allocation: &Allocation, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(allocation.name())
 }
 
 /// How sure a verdict is.

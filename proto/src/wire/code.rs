@@ -154,6 +154,8 @@ impl Verdict {
     pub const RANDOM_ALLOCATION: Self = Self(9);
     /// Many ports met many sockets, and none was the right one.
     pub const BIRTHDAY_MISSED: Self = Self(10);
+    /// The server answers this peer over TCP alone, and TCP made no direct path.
+    pub const UDP_BLOCKED: Self = Self(11);
 
     /// The name in the registry.
     #[must_use]
@@ -169,6 +171,7 @@ impl Verdict {
             8 => "predicted-ports-missed",
             9 => "random-allocation",
             10 => "birthday-missed",
+            11 => "udp-blocked",
             _ => "unknown",
         }
     }
@@ -196,6 +199,18 @@ impl Mapping {
     pub const ADDRESS_DEPENDENT: Self = Self(3);
     /// One public endpoint towards each address and port.
     pub const ADDRESS_AND_PORT_DEPENDENT: Self = Self(4);
+
+    /// The name in the registry.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            1 => "endpoint-independent",
+            2 => "endpoint-dependent",
+            3 => "address-dependent",
+            4 => "address-and-port-dependent",
+            _ => "unknown",
+        }
+    }
 
     /// Whether it was measured that another remote endpoint sees another public one.
     #[must_use]

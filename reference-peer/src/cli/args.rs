@@ -235,7 +235,9 @@ session was asked for (on the accepting side: since it was introduced; without a
   selected     session, and the same about the path that data takes from here on
   path-lost    session, and the same about a path that died
   attempt      session, number, strategy, width (ports that are tried, or the TTL): from the second one on
-  verdict      session, code, certainty (proved, consistent, unknown): why there is no direct path
+  verdict      session, code, certainty (proved, consistent, unknown), evidence (what it rests on): why there
+               is no direct path
+  withdrawn    session, code of a verdict that does not hold: a direct path was proved
   data         session, peer, and text, or hex where it is no UTF-8; only listen and connect
   echo         session, seq, rtt_ms; only ping
   result       of ping: session, transport, direct_ms (heard) and echo_ms or null, path (the one in use at

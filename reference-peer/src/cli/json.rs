@@ -1,7 +1,7 @@
 //! The JSON events, one object a line; `args.rs` documents them in `--help`.
 
 use pinhole_peer::{
-    Certainty, Endpoint, OfflineReason, PathInfo, PathKind, PathState, PeerId, ServerKey, SessionHandle, Transport,
+    Certainty, Endpoint, Evidence, OfflineReason, PathInfo, PathKind, PathState, PeerId, ServerKey, SessionHandle, Transport,
     Verdict,
 };
 use pinhole_proto::netcheck::{Observation, Report};
@@ -84,6 +84,11 @@ pub(crate) enum Body<'a> {
         session: SessionHandle,
         code: Verdict,
         certainty: Certainty,
+        evidence: Evidence,
+    },
+    Withdrawn {
+        session: SessionHandle,
+        code: Verdict,
     },
     Data {
         session: SessionHandle,

@@ -142,6 +142,7 @@ impl Measurement {
                 self.direct = (path.kind != PathKind::Relayed).then_some(path);
             }
             Event::NotDirect { verdict, .. } => self.verdict = Some(verdict),
+            Event::Withdrawn { .. } => self.verdict = None,
             Event::Closed { reason, .. } => {
                 if let CloseReason::NoPath(verdict) = reason {
                     self.verdict = Some(verdict);

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pinhole_peer::{
-    Event, Events, Moment, PathInfo, PathKind, PathState, PeerId, Session, SessionHandle, Stamped, close_code,
-};
+use pinhole_peer::{Certainty, Event, Events, Evidence, Moment, PathInfo, PathKind, PathState, PeerId, Session, SessionHandle, Stamped, Verdict, close_code};
 
 use super::failure::{Failure, close_reason};
 use super::json::{Body, Data, Line, millis};
@@ -152,7 +150,10 @@ impl Report {
             Event::Attempt { session, number, strategy, width } => {
                 Body::Attempt { session, number, strategy: strategy.name(), width }
             }
-            Event::NotDirect { session, verdict, certainty } => Body::Verdict { session, code: verdict, certainty },
+            Event::NotDirect { session, verdict, certainty, evidence } => {
+                Body::Verdict { session, code: verdict, certainty, evidence }
+            }
+            Event::Withdrawn { session, verdict } => Body::Withdrawn { session, code: verdict },
             Event::Closed { session, reason } => Body::Closed {
                 session,
                 peer: self.sessions().get(&session).map(|(_, peer)| *peer),
@@ -178,7 +179,8 @@ impl Report {
                 format!("path {}", path_text(&path))
             }
             Event::Attempt { number, strategy, .. } => format!("attempt {number} ({})", strategy.name()),
-            Event::NotDirect { verdict, .. } => format!("not direct ({})", verdict.name()),
+            Event::NotDirect { verdict, certainty, evidence, .. } => not_direct(verdict, certainty, &evidence),
+            Event::Withdrawn { verdict, .. } => format!("direct after all: not {}", verdict.name()),
             Event::Closed { reason, .. } => format!("session ended ({})", close_code(&reason)),
             Event::Missed(count) => format!("{count} events missed"),
             _ => return None,
@@ -188,6 +190,32 @@ impl Report {
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionHandle, (Moment, PeerId)>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A verdict in one line, with what it rests on.
+fn not_direct(verdict: Verdict, certainty: Certainty, evidence: &Evidence) -> String {
+    let sure = match certainty {
+        Certainty::Proved => "proved",
+        Certainty::Consistent => "consistent",
+        Certainty::Unknown => "no evidence",
+    };
+    let mut why = format!("mapping {} here, {} there", evidence.own_mapping.name(), evidence.other_mapping.name());
+    if (evidence.own_allocation, evidence.other_allocation) != Default::default() {
+        let (own, other) = (evidence.own_allocation.name(), evidence.other_allocation.name());
+        why += &format!("; ports {own} here, {other} there");
+    }
+    for (holds, words) in [
+        (!evidence.answered, "no answer"),
+        (evidence.answered && evidence.candidates == 0, "no endpoint to try"),
+        (evidence.same_address, "one public address"),
+        (evidence.heard, "something arrived directly"),
+        (evidence.udp_silent, "no UDP from the server"),
+    ] {
+        if holds {
+            why += &format!("; {words}");
+        }
+    }
+    format!("not direct: {} ({sure}): {why}", verdict.name())
 }
 
 pub(crate) const fn transport_name(transport: pinhole_peer::Transport) -> &'static str {

@@ -71,9 +71,10 @@ impl From<PeerEvent<'_>> for PeerSaid {
             PeerEvent::Attempt { session, number, strategy, width } => {
                 PeerEvent::Attempt { session, number, strategy, width }
             }
-            PeerEvent::NotDirect { session, verdict, certainty } => {
-                PeerEvent::NotDirect { session, verdict, certainty }
+            PeerEvent::NotDirect { session, verdict, certainty, evidence } => {
+                PeerEvent::NotDirect { session, verdict, certainty, evidence }
             }
+            PeerEvent::Withdrawn { session, verdict } => PeerEvent::Withdrawn { session, verdict },
             PeerEvent::Closed { session, reason } => PeerEvent::Closed { session, reason },
             PeerEvent::Stopped => PeerEvent::Stopped,
         };

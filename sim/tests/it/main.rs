@@ -26,3 +26,4 @@ mod rules;
 mod scenarios;
 mod tcp;
 mod toy;
+mod verdicts;

@@ -340,7 +340,7 @@ impl Session {
         if self.works() || self.stage == Stage::Ended {
             return false;
         }
-        let (verdict, certainty) = self.verdict(core, leg);
+        let verdict = self.verdict(core, leg);
         let first = self.proposals.tries.all() <= 1;
         if first {
             self.last_verdict = verdict;
@@ -365,15 +365,13 @@ impl Session {
             return true;
         }
         // The first attempt may have given way to another one before it was over.
-        if first || !self.told_why {
-            self.told_why = true;
-            let session = self.handle;
-            core.event(PeerEvent::NotDirect { session, verdict, certainty });
+        if first || self.told.is_none() {
+            self.tell_not_direct(core, leg, verdict);
         }
         // [R-PUNCH-014]
         match self.next_choice(core, leg) {
             _ if rules_out(verdict) => {}
-            Err(verdict) => self.give_up(core, verdict),
+            Err(verdict) => self.give_up(core, leg, verdict),
             // The initiator proposes.
             Ok(_) if !self.is_initiator() => {}
             Ok(choice) if choice.strategy == Strategy::PLAIN => {

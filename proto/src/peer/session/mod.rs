@@ -90,8 +90,8 @@ pub(super) struct Session {
     sender: Sender,
     receiver: Receiver,
     last_verdict: Verdict,
-    /// The application knows why there is no direct path.
-    told_why: bool,
+    /// The verdict that the application was told and that still holds.
+    told: Option<Verdict>,
     /// How often the server said `limited`, and when it may be asked again.
     limited: (u8, Instant),
     /// The interval of keepalives at which the last direct path died.
@@ -170,7 +170,7 @@ impl Session {
             sender: Sender::new(),
             receiver: Receiver::default(),
             last_verdict: Verdict::UNKNOWN,
-            told_why: false,
+            told: None,
             limited: (0, core.now),
             lost_at: None,
         }

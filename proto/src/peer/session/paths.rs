@@ -40,6 +40,7 @@ impl Session {
             }
             let path = self.info(&self.paths[at]);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Proved, path });
+            self.withdraw_verdict(core);
             // [R-PUNCH-012]
             self.stop_attempt(core);
             core.timers.clear(Timer::Expire(self.handle));
@@ -158,6 +159,7 @@ impl Session {
         if self.channel.is_some() && self.selected == Selection::Nothing {
             let path = relay_info(self.transport);
             core.event(PeerEvent::Path { session: self.handle, state: PathState::Proved, path });
+            self.withdraw_verdict(core);
             self.select(core, leg, Selection::Relay);
             if self.is_initiator() {
                 self.confirm_attempt(core, leg);

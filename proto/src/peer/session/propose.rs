@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::choose::{Choice, Class, Side, Situation, Tries, choose};
 use super::sampler::Sampler;
 use super::volley::{Agreed, Terms};
-use super::{Attempt, Certainty, PathState, PeerEvent, RelayPolicy, Selection, Session, Stage, Verdict};
+use super::{Attempt, PathState, RelayPolicy, Selection, Session, Stage, Verdict};
 use crate::constants::{
     ATTEMPTS_PER_MINUTE, BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, KEEPALIVE_RETRY, LOW_TTL_DELAY, MAX_ATTEMPTS,
     MAX_THROW_AWAY, MAX_WINDOW, SAMPLES,
@@ -50,6 +50,13 @@ pub(in crate::peer) enum Purpose {
     Answer { id: RequestId, path: Option<PathId>, proposal: Proposal },
 }
 
+impl Proposals {
+    /// What the samples of either side said: this one's, the other's.
+    pub(super) const fn allocations(&self) -> (Allocation, Allocation) {
+        (self.own_allocation, self.other_allocation)
+    }
+}
+
 impl Session {
     // --- this side proposes ---
 
@@ -69,7 +76,7 @@ impl Session {
         self.stop_attempt(core);
         match self.next_choice(core, leg) {
             Ok(choice) => self.pursue(core, leg, choice),
-            Err(verdict) => self.give_up(core, verdict),
+            Err(verdict) => self.give_up(core, leg, verdict),
         }
     }
 
@@ -86,10 +93,12 @@ impl Session {
     }
 
     /// Nothing is left to try: say why, unless that was said.
-    pub(super) fn give_up(&mut self, core: &mut Core, verdict: Verdict) {
+    pub(super) fn give_up(&mut self, core: &mut Core, leg: &Leg, verdict: Verdict) {
+        let of_a_strategy =
+            matches!(verdict, Verdict::PREDICTED_PORTS_MISSED | Verdict::RANDOM_ALLOCATION | Verdict::BIRTHDAY_MISSED);
+        let verdict = if of_a_strategy { verdict } else { self.verdict(core, leg) };
         if self.last_verdict != verdict && self.stage == Stage::Established {
-            let (session, certainty) = (self.handle, Certainty::Consistent);
-            core.event(PeerEvent::NotDirect { session, verdict, certainty });
+            self.tell_not_direct(core, leg, verdict);
         }
         self.last_verdict = verdict;
     }
@@ -107,13 +116,13 @@ impl Session {
                 Some(sampler) => {
                     self.attempt = Attempt::Sampling { number, sampler, purpose: Purpose::Propose(choice) };
                 }
-                None => self.give_up(core, Verdict::UNKNOWN),
+                None => self.give_up(core, leg, Verdict::UNKNOWN),
             }
             return;
         }
         match self.known_forecast(leg) {
             Some(forecast) => self.ask_for(core, leg, choice, forecast, Vec::new()),
-            None => self.give_up(core, Verdict::UNKNOWN),
+            None => self.give_up(core, leg, Verdict::UNKNOWN),
         }
     }
 
@@ -418,7 +427,7 @@ impl Session {
                     None => {
                         self.drop_sockets(core);
                         if let Err(verdict) = self.next_choice(core, leg) {
-                            self.give_up(core, verdict);
+                            self.give_up(core, leg, verdict);
                         }
                     }
                 }
