@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Which pairs of NATs reach each other, derived from the definitions of RFC 4787 (reachability.md).
+"""Which pairs of NATs reach each other by plain punching, derived from the definitions of RFC 4787 (reachability.md).
 
 usage: reachability.py             writes reachability.json beside this file
        reachability.py --check     fails when that file is not what would be written
