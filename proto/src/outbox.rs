@@ -71,8 +71,8 @@ impl<E> Outbox<E> {
         self.items.push_back(Item::Transmit { socket, local, remote, ttl, payload });
     }
 
-    pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint) {
-        self.dial_from(stream, from, None, remote);
+    pub(crate) fn dial(&mut self, stream: StreamId, from: SocketId, remote: Endpoint, ttl: Option<u8>) {
+        self.items.push_back(Item::Dial { stream, from, local: None, remote, ttl });
     }
 
     pub(crate) fn dial_from(&mut self, stream: StreamId, from: SocketId, local: Option<Address>, remote: Endpoint) {

@@ -331,7 +331,7 @@ impl Tcp {
             let deframer = Deframer::default();
             let stream = Stream { port: call.port, remote: call.to, dialled: true, connected: false, deframer };
             self.streams.insert(id, stream);
-            core.outbox.dial(id, port.socket, call.to);
+            core.outbox.dial(id, port.socket, call.to, None);
             core.timers.set(Timer::Stream(id), core.now + wait);
         }
     }

@@ -238,10 +238,21 @@ impl Core {
 
     /// Dials a stream from a port.
     pub(super) fn dial(&mut self, from: SocketId, remote: Endpoint, purpose: Purpose) -> StreamId {
+        self.dial_with(from, remote, None, purpose)
+    }
+
+    /// The same with a time to live of the SYN.
+    pub(super) fn dial_with(
+        &mut self,
+        from: SocketId,
+        remote: Endpoint,
+        ttl: Option<u8>,
+        purpose: Purpose,
+    ) -> StreamId {
         let stream = StreamId(self.next_stream);
         self.next_stream += 2;
         self.insert(stream, purpose, remote, None);
-        self.outbox.dial(stream, from, remote);
+        self.outbox.dial(stream, from, remote, ttl);
         stream
     }
 

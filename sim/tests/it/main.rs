@@ -24,6 +24,7 @@ mod repunch;
 mod roaming;
 mod rules;
 mod scenarios;
+mod streams;
 mod tcp;
 mod toy;
 mod verdicts;

@@ -124,7 +124,7 @@ impl Session {
                 self.candidates.push(endpoint);
             }
         }
-        if self.attempt.is_running() {
+        if self.attempt.is_running() && core.config.allowed().contains(Strategy::PLAIN) {
             self.try_candidates(core);
         }
     }
@@ -187,6 +187,9 @@ impl Session {
         let Agreed { number, strategy, width, delay, .. } = *agreed;
         self.paths.retain(|path| path.state() != PathState::Untried);
         self.proposals.tries.count(strategy);
+        if self.transport == Some(Transport::Tcp) {
+            return self.begin_dials(core, agreed);
+        }
         let Some(volley) = self.load(core, agreed) else {
             self.stop_attempt(core);
             return self.propose(core, leg);
@@ -205,7 +208,7 @@ impl Session {
         }
     }
 
-    fn tell_attempt(&self, core: &mut Core, number: u16, strategy: Strategy, width: u16) {
+    pub(super) fn tell_attempt(&self, core: &mut Core, number: u16, strategy: Strategy, width: u16) {
         // The application has not heard of the session before.
         if self.stage == Stage::Established {
             core.event(PeerEvent::Attempt { session: self.handle, number, strategy, width });
@@ -249,7 +252,7 @@ impl Session {
                     };
                     if !dials.iter().any(|dial| dial.remote == remote) {
                         // [R-TCP-003]
-                        dials.push(Dial { remote, stream: None, tries: 0, at: Some(core.now) });
+                        dials.push(Dial::at(remote, core.now));
                     }
                 }
             }

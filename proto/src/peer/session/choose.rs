@@ -112,6 +112,9 @@ const PLAIN: [Rung; 3] = [plain(); 3];
 const ONCE: [Rung; 1] = [plain()];
 /// Both endpoints are known: packets were lost, or came too early.
 const STABLE: [Rung; 5] = [plain(), (Strategy::LOW_TTL, 2), plain(), (Strategy::LOW_TTL, 3), (Strategy::LOW_TTL, 4)];
+/// The same over TCP, where too early a SYN may be answered with a reset that closes what it opened.
+const STREAMS: [Rung; 5] =
+    [plain(), (Strategy::LOW_TTL, 2), (Strategy::TCP_SEQUENTIAL_KEEP, 0), (Strategy::LOW_TTL, 3), plain()];
 /// Ports that follow each other, as far as is known.
 const SEQUENTIAL: [Rung; 4] =
     [plain(), (Strategy::PREDICTED, WINDOWS[0]), (Strategy::PREDICTED, WINDOWS[1]), (Strategy::PREDICTED, WINDOWS[2])];
@@ -122,7 +125,7 @@ const fn ladder(situation: &Situation) -> &'static [Rung] {
     match situation.transport {
         // What the mappings rule out is not repeated.
         Transport::Tcp if situation.own.class.is_dependent() || situation.other.class.is_dependent() => &ONCE,
-        Transport::Tcp => &PLAIN,
+        Transport::Tcp => &STREAMS,
         Transport::Udp => match (situation.own.class, situation.other.class) {
             (Class::Unknown, _) | (_, Class::Unknown) => &PLAIN,
             (Class::Stable, Class::Stable) => &STABLE,
@@ -190,7 +193,14 @@ mod tests {
         let dependent = [own, other].iter().filter(|side| side.class.is_dependent()).count();
         if situation.transport == Transport::Tcp && dependent > 0 {
             // Once.
-        } else if situation.transport == Transport::Tcp || !known {
+        } else if situation.transport == Transport::Tcp {
+            rungs.extend([
+                (Strategy::LOW_TTL, 2),
+                (Strategy::TCP_SEQUENTIAL_KEEP, 0),
+                (Strategy::LOW_TTL, 3),
+                (Strategy::PLAIN, 0),
+            ]);
+        } else if !known {
             rungs.extend([(Strategy::PLAIN, 0), (Strategy::PLAIN, 0)]);
         } else if dependent == 0 {
             rungs.extend([
@@ -217,9 +227,14 @@ mod tests {
                 for other in CLASSES {
                     for own_allocation in ALLOCATIONS {
                         for other_allocation in ALLOCATIONS {
-                            for bits in 0..16u8 {
-                                let strategies =
-                                    [Strategy::PLAIN, Strategy::PREDICTED, Strategy::BIRTHDAY, Strategy::LOW_TTL];
+                            for bits in 0..32u8 {
+                                let strategies = [
+                                    Strategy::PLAIN,
+                                    Strategy::PREDICTED,
+                                    Strategy::BIRTHDAY,
+                                    Strategy::LOW_TTL,
+                                    Strategy::TCP_SEQUENTIAL_KEEP,
+                                ];
                                 let allowed = strategies.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
                                 let situation = Situation {
                                     transport,
@@ -237,7 +252,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(seen, 2 * 16 * 16 * 16);
+        assert_eq!(seen, 2 * 16 * 16 * 32);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Dials: the TCP half of an attempt (`spec/punching-tcp.md`).
 
+use super::volley::Agreed;
 use super::{Attempt, Session};
-use crate::constants::{DIAL_RETRY, DIAL_RETRY_AFTER_RESET, MAX_DIALS};
+use crate::constants::{DIAL_RETRY, DIAL_RETRY_AFTER_RESET, MAX_DIALS, TCP_ATTEMPT_TIMEOUT};
 use crate::endpoint::Endpoint;
 use crate::engine::{NetError, StreamId, Transport};
 use crate::peer::core::{Core, Purpose, Timer};
 use crate::peer::path::Link;
 use crate::time::{Duration, Instant};
+use crate::wire::code::Strategy;
 
 /// The dials to one candidate.
 #[derive(Clone, Debug)]
@@ -15,6 +17,24 @@ pub(in crate::peer) struct Dial {
     pub(super) stream: Option<StreamId>,
     pub(super) tries: u8,
     pub(super) at: Option<Instant>,
+    /// What the first SYN is for, where it is not to connect.
+    early: Option<Early>,
+    /// Nothing is dialled any more: the other side does.
+    passive: bool,
+}
+
+/// A first SYN that opens the near NAT and is not expected to connect.
+#[derive(Clone, Copy, Debug)]
+struct Early {
+    /// It dies on the way.
+    ttl: Option<u8>,
+    until: Instant,
+}
+
+impl Dial {
+    pub(super) const fn at(remote: Endpoint, at: Instant) -> Self {
+        Self { remote, stream: None, tries: 0, at: Some(at), early: None, passive: false }
+    }
 }
 
 impl Session {
@@ -40,17 +60,57 @@ impl Session {
                 continue;
             }
             dial.at = None;
+            // An early SYN had its time. A dial that is ended before it is answered sends nothing.
+            if let Some(stream) = dial.stream.take() {
+                core.close(stream, true);
+            }
+            let early = dial.early.filter(|early| early.until > core.now);
+            dial.early = early;
+            if early.is_none() && dial.passive {
+                continue;
+            }
             let Some(socket) = core.port_of(Transport::Tcp, dial.remote.family()) else {
                 continue;
             };
+            if let Some(early) = early {
+                dial.at = Some(early.until);
+                next = Some(next.map_or(early.until, |next| next.min(early.until)));
+            }
             if core.budget.take(core.now, dial.remote.address(), SYN_OCTETS) {
-                dial.tries += 1;
-                dial.stream = Some(core.dial(socket, dial.remote, Purpose::Dial(handle)));
+                dial.tries += u8::from(early.is_none());
+                let ttl = early.and_then(|early| early.ttl);
+                dial.stream = Some(core.dial_with(socket, dial.remote, ttl, Purpose::Dial(handle)));
             }
         }
         if let Some(at) = next {
             core.timers.set(Timer::Dial(handle), at);
         }
+    }
+
+    /// Begins an attempt over TCP that both sides agreed on.
+    pub(super) fn begin_dials(&mut self, core: &mut Core, agreed: &Agreed) {
+        let (started, from) = (core.now, core.now + agreed.delay);
+        let dials = self.candidates.iter().map(|&remote| {
+            let mut dial = Dial::at(remote, started);
+            match agreed.strategy {
+                // [R-TCP-012]
+                Strategy::LOW_TTL => dial.early = Some(Early { ttl: u8::try_from(agreed.width).ok(), until: from }),
+                // [R-TCP-013]
+                _ if agreed.proposer => dial.at = Some(from),
+                _ => {
+                    dial.early = Some(Early { ttl: None, until: from });
+                    dial.passive = true;
+                }
+            }
+            dial
+        });
+        let dials = dials.collect();
+        self.attempt = Attempt::Running { number: agreed.number, started, round: 0, dials, volley: None };
+        self.tell_attempt(core, agreed.number, agreed.strategy, agreed.width);
+        // [R-PUNCH-012]
+        core.timers.set(Timer::Attempt(self.handle), from + TCP_ATTEMPT_TIMEOUT);
+        core.timers.set(Timer::Dial(self.handle), from);
+        self.on_dials_due(core);
     }
 
     /// Whether the attempt dials this endpoint, or has given that up.
@@ -87,6 +147,10 @@ impl Session {
             return;
         };
         dial.stream = None;
+        // [R-TCP-012] [R-TCP-013] That was expected.
+        if dial.early.is_some() {
+            return;
+        }
         let remote = dial.remote;
         self.dial_again(core, remote, error);
     }
@@ -102,7 +166,7 @@ impl Session {
             return;
         };
         // [R-TCP-004]
-        if dial.tries >= MAX_DIALS {
+        if dial.tries >= MAX_DIALS || dial.passive || dial.early.is_some() {
             return;
         }
         let wait = match error {

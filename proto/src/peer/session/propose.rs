@@ -146,7 +146,8 @@ impl Session {
         let Choice { strategy, width } = choice;
         let number = self.attempt.number().saturating_add(1);
         let (mapping, candidates) = (self.own_mapping(leg), self.own_candidates(core, leg));
-        let delay = if strategy == Strategy::LOW_TTL { LOW_TTL_DELAY } else { Duration::ZERO };
+        let delayed = matches!(strategy, Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP);
+        let delay = if delayed { LOW_TTL_DELAY } else { Duration::ZERO };
         let delay = u16::try_from(delay.as_millis()).unwrap_or(u16::MAX);
         Proposal { number, strategy, delay, width, mapping, candidates, forecast }
     }
@@ -173,6 +174,7 @@ impl Session {
             let agreed = Agreed {
                 number: proposal.number,
                 strategy: proposal.strategy,
+                proposer: true,
                 delay: Duration::from_millis(u64::from(proposal.delay)),
                 width: answer.width.min(proposal.width),
                 own: Terms { class: Class::of(proposal.mapping), forecast: own_forecast },
@@ -277,14 +279,21 @@ impl Session {
             Strategy::PREDICTED => own.is_dependent() || other.is_dependent(),
             // [R-PRED-009]
             Strategy::BIRTHDAY => own.is_dependent() != other.is_dependent(),
-            Strategy::LOW_TTL => (own, other) == (Class::Stable, Class::Stable),
+            Strategy::LOW_TTL if self.transport == Some(Transport::Udp) => {
+                (own, other) == (Class::Stable, Class::Stable)
+            }
+            Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP => !own.is_dependent() && !other.is_dependent(),
             _ => false,
         };
         let guess = |forecast: &Forecast| self.may_guess_at(core, leg, forecast);
-        classes
-            && has_room(core)
-            && self.transport == Some(Transport::Udp)
-            && proposal.forecast.as_ref().is_some_and(guess)
+        let by_transport = match self.transport {
+            Some(Transport::Udp) => has_room(core),
+            Some(Transport::Tcp) => {
+                matches!(proposal.strategy, Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP)
+            }
+            None => false,
+        };
+        classes && by_transport && proposal.forecast.as_ref().is_some_and(guess)
     }
 
     /// Takes part in an attempt that was proposed.
@@ -296,6 +305,7 @@ impl Session {
         let agreed = Agreed {
             number: proposal.number,
             strategy: proposal.strategy,
+            proposer: false,
             delay: Duration::from_millis(u64::from(proposal.delay)),
             width: self.width(proposal),
             own: Terms { class: Class::of(self.own_mapping(leg)), forecast: own },
@@ -332,7 +342,7 @@ impl Session {
     fn needs_samples(&self, leg: &Leg, strategy: Strategy) -> bool {
         match strategy {
             Strategy::PREDICTED => Class::of(self.own_mapping(leg)).is_dependent(),
-            Strategy::LOW_TTL => true,
+            Strategy::LOW_TTL => self.transport == Some(Transport::Udp),
             _ => false,
         }
     }

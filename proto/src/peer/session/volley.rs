@@ -20,6 +20,8 @@ use crate::wire::message::{Message, Request};
 pub(super) struct Agreed {
     pub(super) number: u16,
     pub(super) strategy: Strategy,
+    /// Whether this side proposed it.
+    pub(super) proposer: bool,
     pub(super) delay: Duration,
     pub(super) width: u16,
     pub(super) own: Terms,
