@@ -65,6 +65,8 @@
 //! table of networks, kinds of NAT and transports with what is expected of each; [`ladder`] draws the
 //! packets of one connection.
 //!
+//! [`shares`] counts how often guessed ports hit, beside the closed form of `spec/prediction.md`.
+//!
 //! # What it does not do
 //!
 //! - Lines have no bandwidth, queue, jitter or reordering.
@@ -98,6 +100,7 @@ mod plan;
 mod probe;
 mod program;
 mod recording;
+pub mod shares;
 mod topology;
 pub mod trial;
 mod wiring;

@@ -34,6 +34,7 @@ enum Verb {
     Bench(command::bench::Arguments),
     Checks(command::checks::Arguments),
     Demo(command::demo::Arguments),
+    Shares(command::shares::Arguments),
     /// Run shell commands on the hosts of a network, and end when the last one given ends.
     Run(Box<Run>),
 }
@@ -109,6 +110,7 @@ fn main() -> anyhow::Result<ExitCode> {
             enter()?;
             command::checks::run(&arguments)
         }
+        Verb::Shares(arguments) => command::shares::run(&arguments),
         Verb::Demo(arguments) => command::demo::run(&arguments),
         Verb::Run(run) => {
             enter()?;

@@ -23,6 +23,8 @@ pub struct Programs {
     pub server: PathBuf,
     /// `pinhole-peer`.
     pub peer: PathBuf,
+    /// Further options of every peer.
+    pub options: Vec<String>,
 }
 
 /// What `--transport` says.
@@ -265,6 +267,7 @@ impl Meeting {
             command.arg("--echo");
         }
         // The far end of an automatic choice takes both, so that the near end's network decides.
+        command.args(&programs.options);
         common(&mut command, &url, over, directory, "b");
         let mut b = Running::start("pinhole-peer listen", command)?;
         let online = b.event("online", START)?;
@@ -306,7 +309,7 @@ impl Meeting {
     /// Whatever the system answers.
     pub fn peer(&self, host: &str, key: &str, arguments: &[&str]) -> Result<Running, LabError> {
         let mut command = self.lab.command(host, &self.programs.peer)?;
-        command.args(arguments);
+        command.args(arguments).args(&self.programs.options);
         common(&mut command, &self.url, self.over, &self.directory, key);
         Running::start("pinhole-peer", command)
     }
@@ -440,7 +443,7 @@ pub fn now_us() -> u64 {
 }
 
 /// The moment of a reading of CLOCK_MONOTONIC in microseconds, which is what this system's `Instant` counts.
-fn at(micros: u64) -> Instant {
+pub(crate) fn at(micros: u64) -> Instant {
     let now = Instant::now();
     let reading = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     now.checked_sub(reading.saturating_sub(Duration::from_micros(micros))).unwrap_or(now)

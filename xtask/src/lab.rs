@@ -31,6 +31,11 @@ pub(crate) fn demo(passed: &Passed) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn cells(passed: &Passed) -> anyhow::Result<ExitCode> {
+    if let Some(place) = passed.arguments.iter().position(|argument| argument == "--shares") {
+        let mut rest = passed.arguments.clone();
+        rest.remove(place);
+        return run(Profile::Dev, "shares", &rest);
+    }
     let model = passed.arguments.iter().any(|argument| argument == "--model");
     let report = if model { "cells-model.json" } else { "cells.json" };
     run(Profile::Dev, "cells", &with_report(&passed.arguments, report))

@@ -54,6 +54,7 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
     );
     stages.run("5 runs of every cell of the model", Command::new(&lab).args(model));
     stages.run("the model against the kernel", Command::new(&lab).args(["against", "--sequences", "300"]));
+    stages.run("300 guesses of each kind", Command::new(&lab).args(["shares", "--times", "300", "--jobs", "12"]));
     stages.run("what is promised, in full", Command::new(&lab).args(["checks", "--full"]));
     stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
     fuzz(&mut stages, &[], 600);
@@ -118,6 +119,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
             "the model against the kernel",
             "what is promised beside the cells",
             "every cell",
+            "guessed ports",
             "every cell of the model",
         ] {
             stages.skip(name, "the lab cannot be built");
@@ -139,6 +141,7 @@ fn network(stages: &mut Stages, missing: &[&str]) {
                 "every cell",
                 Command::new(&lab).args(["cells", "--jobs", "3", "--report", "lab-report/cells.json"]),
             );
+            stages.run("guessed ports", Command::new(&lab).args(["shares", "--times", "6", "--jobs", "6"]));
             stages.run(
                 "every cell of the model",
                 Command::new(&lab).args(["cells", "--model", "--jobs", "3", "--report", "lab-report/cells-model.json"]),

@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod cells;
 pub(crate) mod checks;
 pub(crate) mod demo;
+pub(crate) mod shares;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ impl Binaries {
         let programs = Programs {
             server: self.server.clone().map_or_else(|| beside("pinhole-server"), Ok)?,
             peer: self.peer.clone().map_or_else(|| beside("pinhole-peer"), Ok)?,
+            options: Vec::new(),
         };
         for program in [&programs.server, &programs.peer] {
             anyhow::ensure!(program.is_file(), "{} is not there: build it first", program.display());
