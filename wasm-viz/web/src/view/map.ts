@@ -76,17 +76,22 @@ function box(machine: Machine, spot: Spot, store: Store): SVGElement {
   );
   if (nat !== undefined) {
     const open = (): void => store.set({ nat: machine.id });
-    group.setAttribute("role", "button");
-    group.setAttribute("tabindex", "0");
-    group.setAttribute("aria-label", `${machine.id} ${machine.addresses[0] ?? ""} ${ui("map.change", { nat: machine.id, kind: nat.kind })}`);
-    group.addEventListener("click", open);
-    group.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") {
+    group.append(svg("rect", {
+      class: "cover-nat",
+      width: BOX.width,
+      height: BOX.height,
+      role: "button",
+      tabindex: 0,
+      "aria-label": ui("map.change", { nat: machine.id, kind: nat.kind }),
+      click: open,
+      keydown: (event) => {
+        const { key } = event as KeyboardEvent;
+        if (key !== "Enter" && key !== " ") return;
         event.preventDefault();
         event.stopPropagation();
         open();
-      }
-    });
+      },
+    }));
   }
   return group;
 }
