@@ -349,14 +349,20 @@ impl Context<'_> {
         picked_up && last.is_some_and(|last| self.step.at.saturating_sub(last) < ESTABLISHED + MARGIN)
     }
 
-    /// Whether the kernel gave the sender a public port that it had given it before.
-    fn has_an_earlier_port(&self) -> bool {
+    /// Whether the kernel gave the sender its private port or one that it had given it before, after it had
+    /// given it another than the private one.
+    fn was_diverted(&self) -> bool {
         let port = |step: &Step| match (step.shot.way, step.fate) {
             (Way::Out { from, .. }, Fate::Passed { source, .. }) => Some((from, step.shot.is_udp(), source.port())),
             _ => None,
         };
-        let this = port(self.step);
-        this.is_some() && self.sequence.steps[..self.number].iter().any(|step| port(step) == this)
+        let Some((from, udp, now)) = port(self.step) else {
+            return false;
+        };
+        let private = self.sequence.endpoints.inside(from).port();
+        let earlier = self.sequence.steps[..self.number].iter().filter_map(port);
+        let had: Vec<u16> = earlier.filter(|other| (other.0, other.1) == (from, udp)).map(|other| other.2).collect();
+        had.iter().any(|port| *port != private) && (now == private || had.contains(&now))
     }
 }
 
@@ -380,7 +386,11 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         id: "newest-port-of-the-source",
         goes_on: false,
-        is: |at| at.subject.kind == NatKind::SpoiledByEarlyPackets && at.passed_by_model() && at.has_an_earlier_port(),
+        is: |at| {
+            matches!(at.subject.kind, NatKind::SpoiledByEarlyPackets | NatKind::PortRestricted)
+                && at.passed_by_model()
+                && at.was_diverted()
+        },
     },
     Difference {
         id: "reopened-connection",
