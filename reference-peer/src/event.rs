@@ -1,7 +1,7 @@
 //! What a node tells: everything that its engine reports, except the data itself.
 
 use pinhole_proto::peer::{
-    Certainty, Evidence, CloseReason, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal, SessionHandle,
+    Certainty, CloseReason, Evidence, OfflineReason, PathInfo, PathState, PeerEvent, ServerRefusal, SessionHandle,
 };
 use pinhole_proto::wire::code::{Strategy, Verdict};
 use pinhole_proto::{Endpoint, PeerId, ServerKey, Transport};

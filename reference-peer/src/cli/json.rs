@@ -1,8 +1,8 @@
 //! The JSON events, one object a line; `args.rs` documents them in `--help`.
 
 use pinhole_peer::{
-    Certainty, Endpoint, Evidence, OfflineReason, PathInfo, PathKind, PathState, PeerId, ServerKey, SessionHandle, Transport,
-    Verdict,
+    Certainty, Endpoint, Evidence, OfflineReason, PathInfo, PathKind, PathState, PeerId, ServerKey, SessionHandle,
+    Transport, Verdict,
 };
 use pinhole_proto::netcheck::{Observation, Report};
 use serde::Serialize;

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pinhole_peer::{Certainty, Event, Events, Evidence, Moment, PathInfo, PathKind, PathState, PeerId, Session, SessionHandle, Stamped, Verdict, close_code};
+use pinhole_peer::{
+    Certainty, Event, Events, Evidence, Moment, PathInfo, PathKind, PathState, PeerId, Session, SessionHandle, Stamped,
+    Verdict, close_code,
+};
 
 use super::failure::{Failure, close_reason};
 use super::json::{Body, Data, Line, millis};
