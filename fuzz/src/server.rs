@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use pinhole_proto::constants::{MAX_BINDINGS, MAX_RATES};
+use pinhole_proto::constants::{MAX_BINDINGS, MAX_DIAL_BACKS, MAX_RATES};
 use pinhole_proto::engine::MAX_UNWRITTEN;
 use pinhole_proto::noise::{Handshake, Keys, Pattern, Recipe};
 use pinhole_proto::server::{Limits, Server, ServerCommand, ServerConfig};
@@ -84,6 +84,8 @@ struct World {
     channels: Vec<ChannelId>,
     counters: Counters,
     next_stream: u64,
+    /// The accepted streams that were open before this input, and where they lead to.
+    open: BTreeMap<StreamId, Endpoint>,
     ended: bool,
 }
 
@@ -176,6 +178,7 @@ impl World {
             channels: vec![],
             counters: Counters::default(),
             next_stream: 1,
+            open: BTreeMap::new(),
             ended: false,
         };
         let mut sockets = 0;
@@ -397,6 +400,7 @@ impl World {
         let remote = self.clients[who].home.with_port(20_000 + self.next_stream as u16);
         let (socket, local) = (SocketId(1), endpoint("18.181.0.31:4653"));
         let what = StreamInput::Accepted { socket, local, remote };
+        self.open.insert(stream, remote);
         if self.input(Input::Stream { stream, what }).is_ok() {
             let client = &mut self.clients[who];
             client.stream = Some(stream);
@@ -446,7 +450,7 @@ impl World {
                     assert!(proved, "{public} returned its nonce");
                 }
                 Order::Dial(_, _, remote) => {
-                    let asks = self.clients.iter().any(|client| client.home == remote && client.stream.is_some());
+                    let asks = self.open.values().any(|known| *known == remote);
                     assert!(asks, "dials {remote}, which has no stream here");
                 }
                 _ => {}
@@ -455,6 +459,7 @@ impl World {
         for (_, frame) in std::mem::take(&mut self.server.frames) {
             self.hear(None, &frame);
         }
+        self.open.retain(|stream, _| self.server.streams.contains_key(stream));
         for client in &mut self.clients {
             client.stream = client.stream.filter(|stream| self.server.streams.contains_key(stream));
         }
@@ -580,7 +585,10 @@ impl World {
             assert!(stream.unwritten <= MAX_UNWRITTEN && stream.backlog <= MAX_UNWRITTEN);
             assert!(self.server.streams.contains_key(&stream.stream), "the driver knows {:?}", stream.stream);
         }
-        assert_eq!(snapshot.streams.len(), self.server.streams.len());
+        // Streams that were dialled back carry nothing and are not in the table.
+        let accepted = self.server.streams.keys().filter(|stream| stream.0 % 2 == 1).count();
+        assert_eq!(snapshot.streams.len(), accepted);
+        assert!(self.server.streams.len() - accepted <= MAX_DIAL_BACKS);
         assert!(sources.values().all(|&count| count <= limits.streams_per_source));
     }
 }
