@@ -114,6 +114,9 @@ impl Peer {
             Err(code) => self.leg.answer(&mut self.core, slot, request, Reply::Refuse(Refuse { code })),
             Ok(answer) => {
                 if own.is_some() {
+                    if let Some(dropped) = self.sessions.get_mut(&handle) {
+                        session.take_over(dropped);
+                    }
                     self.forget(handle);
                     session.set_asked();
                     session.keep_waiting(&mut self.core);

@@ -107,3 +107,42 @@ fn two_that_ask_for_each_other_meet_over_bad_lines_too() {
         }
     }
 }
+
+/// Both write while both ask: what they wrote belongs to whichever session is kept.
+#[test]
+fn octets_written_while_both_ask_are_not_lost() {
+    let mut early = 0;
+    for late in [0, 5, 10, 20, 30, 40] {
+        for first in 0..2 {
+            let mut trio = Trio::new(9, &Plan::default(), topology::two_nats, |config| config.udp = false);
+            assert!(trio.register());
+            let hosts = if first == 0 { [trio.net.a, trio.net.b] } else { [trio.net.b, trio.net.a] };
+            let one = connect(&mut trio, hosts[0], Transport::Tcp);
+            let begun = trio.world.now();
+            let mut sessions = [Some(one), None];
+            let mut written = [Vec::new(), Vec::new()];
+            for octet in 0..80_u8 {
+                if sessions[1].is_none() && trio.world.now() - begun >= Duration::from_millis(late) {
+                    sessions[1] = Some(connect(&mut trio, hosts[1], Transport::Tcp));
+                }
+                trio.world.run_for(Duration::from_millis(2));
+                for side in 0..2 {
+                    let Some(session) = sessions[side] else { continue };
+                    let write = PeerCommand::Write { session, octets: &[octet] };
+                    if let Ok(PeerReply::Written(1)) = trio.command(hosts[side], write) {
+                        early += usize::from(trio.selected(hosts[side]).is_none());
+                        written[side].push(octet);
+                    }
+                }
+            }
+            trio.world.run_for(Duration::from_secs(20));
+            for side in 0..2 {
+                let stream = trio.said(hosts[1 - side]).iter();
+                let stream = stream.filter(|(_, said)| matches!(said.event, PeerEvent::Stream { .. }));
+                let arrived: Vec<u8> = stream.flat_map(|(_, said)| said.octets.clone()).collect();
+                assert_eq!(arrived, written[side], "{late} ms, {first} first, from side {side}");
+            }
+        }
+    }
+    assert!(early > 100, "{early} octets were written before there was a way");
+}

@@ -281,6 +281,12 @@ impl Session {
         false
     }
 
+    /// Takes over what the application wrote into the session that this one is kept in place of (glare): it was
+    /// told that the octets were taken.
+    pub(super) fn take_over(&mut self, dropped: &mut Self) {
+        self.sender = core::mem::take(&mut dropped.sender);
+    }
+
     /// Opens a packet for somebody who only looks.
     pub(super) fn look_into(&self, sealed: &crate::wire::Sealed<'_>) -> Option<Vec<u8>> {
         self.association.as_ref().filter(|_| self.index == sealed.index)?.peek(sealed)
