@@ -10,15 +10,18 @@ interface Spot {
   y: number;
 }
 
-const WIDTH = 720;
+/** What a machine needs beside its neighbours, and the least for all of them. */
+const COLUMN = 144;
+const LEAST = 720;
 const ROW = 92;
 const BOX = { width: 132, height: 52 };
 
 export function mapView(root: HTMLElement, store: Store): void {
   const { page, frame, journey } = store.state;
-  const spots = place(page.machines);
-  const height = Math.max(...Array.from(spots.values(), (spot) => spot.y)) + BOX.height;
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "group", "aria-label": ui("map.title") });
+  const width = Math.max(LEAST, COLUMN * page.machines.length);
+  const spots = place(page.machines, width);
+  const height = Math.max(...Array.from(spots.values(), (spot) => spot.y)) + BOX.height + 6;
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": ui("map.title") });
   for (const machine of page.machines) {
     const upper = page.machines.find((other) => other.inside !== null && other.inside === machine.realm);
     const from = spots.get(machine.id);
@@ -27,8 +30,8 @@ export function mapView(root: HTMLElement, store: Store): void {
   }
   const top = page.machines.filter((machine) => !page.machines.some((other) => other.inside === machine.realm));
   const bus = 20;
-  picture.append(svg("line", { class: "net", x1: 20, x2: WIDTH - 20, y1: bus, y2: bus }));
-  picture.append(svg("text", { class: "net-name", x: WIDTH - 20, y: bus - 6, "text-anchor": "end" }, ui("map.internet")));
+  picture.append(svg("line", { class: "net", x1: 20, x2: width - 20, y1: bus, y2: bus }));
+  picture.append(svg("text", { class: "net-name", x: width - 20, y: bus - 6, "text-anchor": "end" }, ui("map.internet")));
   for (const machine of top) {
     const spot = spots.get(machine.id);
     if (spot !== undefined) picture.append(line(spot, { x: spot.x, y: bus - BOX.height / 2 }));
@@ -42,14 +45,14 @@ export function mapView(root: HTMLElement, store: Store): void {
 }
 
 /** Machines of the internet in the first row; each network behind a NAT one row below it. */
-function place(machines: Machine[]): Map<string, Spot> {
+function place(machines: Machine[], width: number): Map<string, Spot> {
   const depth = (machine: Machine): number => {
     const upper = machines.find((other) => other.inside !== null && other.inside === machine.realm);
     return upper === undefined ? 0 : depth(upper) + 1;
   };
   const spots = new Map<string, Spot>();
   machines.forEach((machine, column) => {
-    const x = ((column + 0.5) / machines.length) * WIDTH;
+    const x = ((column + 0.5) / machines.length) * width;
     spots.set(machine.id, { x, y: 44 + depth(machine) * ROW });
   });
   return spots;
