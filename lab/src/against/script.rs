@@ -130,7 +130,6 @@ pub(super) struct Script {
 /// The TCP between an inside and an outside endpoint, as its two ends see it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Conversation {
-    generation: u32,
     inner: End,
     outer: End,
 }
@@ -138,6 +137,10 @@ struct Conversation {
 /// What an end has sent and received.
 #[derive(Clone, Copy, Debug, Default)]
 struct End {
+    /// How often it has begun anew; its initial sequence number follows from that.
+    generation: u32,
+    /// The other end's generation when its SYN arrived.
+    heard: u32,
     syn_sent: bool,
     syn_received: bool,
     /// It has answered the SYN, or acknowledged the answer to its own.
@@ -191,7 +194,8 @@ impl Script {
         }
         let way = if outward { Way::Out { from, to } } else { Way::In { from: to, to: from, via: to } };
         let conversation = &mut self.conversations[from][to];
-        let (end, mine, others) = if outward { (conversation.inner, 1, 5) } else { (conversation.outer, 5, 1) };
+        let (end, mine, others) =
+            if outward { (&mut conversation.inner, 1, 5) } else { (&mut conversation.outer, 5, 1) };
         let flags = if self.rng.below(100) < 5 {
             Some(ANY[self.rng.below(ANY.len() as u64) as usize])
         } else {
@@ -201,13 +205,11 @@ impl Script {
             return self.next();
         };
         if end.over && flags == Flags::SYN {
-            let generation = conversation.generation + 1;
-            *conversation = Conversation { generation, ..Conversation::default() };
+            end.begin_anew();
         }
-        let base = |side: u32| side * 1_000_000 + conversation.generation * 50_000;
-        let seq = base(mine) + u32::from(!flags.syn) + u32::from(end.fin_sent && !flags.fin);
-        let ack = if flags.ack { base(others) + 1 + u32::from(end.fin_received) } else { 0 };
-        let end = if outward { &mut conversation.inner } else { &mut conversation.outer };
+        let base = |side: u32, generation: u32| side * 1_000_000 + generation * 50_000;
+        let seq = base(mine, end.generation) + u32::from(!flags.syn) + u32::from(end.fin_sent && !flags.fin);
+        let ack = if flags.ack { base(others, end.heard) + 1 + u32::from(end.fin_received) } else { 0 };
         end.on_sent(flags);
         Shot { way, tcp: Some((flags, seq, ack)) }
     }
@@ -218,8 +220,14 @@ impl Script {
             return;
         };
         match shot.way {
-            Way::Out { from, to } => self.conversations[from][to].outer.on_received(flags),
-            Way::In { from, to, .. } => self.conversations[to][from].inner.on_received(flags),
+            Way::Out { from, to } => {
+                let Conversation { inner, outer } = &mut self.conversations[from][to];
+                outer.on_received(flags, inner.generation);
+            }
+            Way::In { from, to, .. } => {
+                let Conversation { inner, outer } = &mut self.conversations[to][from];
+                inner.on_received(flags, outer.generation);
+            }
             Way::Turn { .. } => {}
         }
     }
@@ -278,7 +286,18 @@ impl End {
         self.over |= self.fin_sent && self.fin_received && flags == Flags::ACK;
     }
 
-    fn on_received(&mut self, flags: Flags) {
+    /// Forgets everything; the next connection has other numbers.
+    fn begin_anew(&mut self) {
+        *self = Self { generation: self.generation + 1, heard: self.heard, ..Self::default() };
+    }
+
+    fn on_received(&mut self, flags: Flags, generation: u32) {
+        if self.over && flags == Flags::SYN {
+            self.begin_anew();
+        }
+        if flags.syn {
+            self.heard = generation;
+        }
         if flags.rst {
             self.over = true;
         } else if flags == Flags::SYN {
