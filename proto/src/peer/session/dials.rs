@@ -170,10 +170,7 @@ impl Session {
             return;
         }
         let wait = match error {
-            // The same wait on both sides could let the two miss each other again and again.
-            Some(NetError::Refused | NetError::Reset) => {
-                DIAL_RETRY_AFTER_RESET * 4 / 5 + Duration::from_micros(jitter / DIAL_RETRY_RATIO)
-            }
+            Some(NetError::Refused | NetError::Reset) => DIAL_RETRY_AFTER_RESET,
             // [R-TCP-005]
             // The tuple is connected or being accepted: the stream comes by the listener.
             Some(NetError::AddressNotAvailable | NetError::AddressInUse) => DIAL_RETRY * 2,
@@ -207,5 +204,3 @@ impl Session {
 const SYN_OCTETS: usize = 60;
 /// The spread of [`DIAL_RETRY`], in microseconds.
 const DIAL_RETRY_JITTER: u64 = 400_000;
-/// How many times longer the wait after silence is than the one after a reset.
-const DIAL_RETRY_RATIO: u64 = DIAL_RETRY.as_micros() as u64 / DIAL_RETRY_AFTER_RESET.as_micros() as u64;
