@@ -197,6 +197,11 @@ impl Core {
         });
     }
 
+    /// Whether a local port is open, so that it can send.
+    pub(in crate::peer) fn is_open(&self, socket: SocketId) -> bool {
+        self.port(socket).is_some_and(|port| port.local.is_some())
+    }
+
     pub(super) fn port(&self, socket: SocketId) -> Option<&Port> {
         self.ports.iter().find(|port| port.socket == socket)
     }

@@ -79,7 +79,9 @@ impl Leg {
         let transaction = core.visible.octets();
         let stream = match binding.transport {
             Transport::Udp => {
-                core.outbox.transmit(binding.socket, None, alternate, &discover(transaction, offered()).encode());
+                if core.is_open(binding.socket) {
+                    core.outbox.transmit(binding.socket, None, alternate, &discover(transaction, offered()).encode());
+                }
                 core.timers.set(Timer::Behaviour(slot), core.now + REGISTER_RETRY * (1 << tries));
                 None
             }

@@ -244,7 +244,7 @@ impl Leg {
 
     /// Sends an `Echo`: its request, and until when the answer is waited for.
     fn echo(&mut self, core: &mut Core, from: SocketId, to: Endpoint, after: u8) -> Option<(RequestId, Instant)> {
-        let registration = self.registration.as_mut()?;
+        let registration = self.registration.as_mut().filter(|_| core.is_open(from))?;
         let request = self.requests.reserve();
         let echo = Message::Request(request, Request::Echo(Echo { after }));
         let packet = registration.association.seal(None, &[echo]);
@@ -273,6 +273,9 @@ impl Leg {
             *tries += 1;
             *until = core.now + ECHO_GRACE / 2;
             let discover = Discover { transaction: *transaction, versions: offered(), reply_from: ReplyFrom(1) };
+            if !core.is_open(*socket) {
+                return;
+            }
             core.outbox.transmit(*socket, None, server, &Packet::Discover(discover).encode());
         }
         self.schedule_trials(core, slot);

@@ -357,6 +357,8 @@ impl Leg {
     pub(super) fn transmit(&self, core: &mut Core, slot: Slot, packet: &[u8]) {
         let binding = &self.bindings[slot];
         match (binding.transport, binding.stream) {
+            // A port that is being opened again sends nothing yet: what is due is repeated.
+            (Transport::Udp, _) if !core.is_open(binding.socket) => {}
             (Transport::Udp, _) => core.outbox.transmit(binding.socket, None, binding.server, packet),
             (Transport::Tcp, Some(stream)) => core.write(stream, packet),
             (Transport::Tcp, None) => {}

@@ -319,7 +319,9 @@ impl Session {
         // [R-PUNCH-015]
         if core.budget.take(core.now, remote.address(), packet.len()) {
             self.paths[at].remember(nonce, false);
-            core.outbox.transmit(socket, None, remote, &packet);
+            if core.is_open(socket) {
+                core.outbox.transmit(socket, None, remote, &packet);
+            }
         }
     }
 

@@ -266,7 +266,9 @@ impl Session {
         match path.link {
             Link::Udp { socket, remote } => {
                 let local = path.local.filter(|local| !local.is_unspecified());
-                core.outbox.transmit(socket, local, remote, packet);
+                if core.is_open(socket) {
+                    core.outbox.transmit(socket, local, remote, packet);
+                }
             }
             Link::Stream { stream, .. } => core.write(stream, packet),
             Link::Relay => {}
