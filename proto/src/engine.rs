@@ -2,7 +2,7 @@
 //!
 //! Both engines, [`Peer`](crate::peer::Peer) and [`Server`](crate::server::Server), run under tokio, in
 //! a simulator, in fuzzers and in a browser through this one trait. Eight clauses bind them, each with a
-//! property test (`proto/tests/it/contract.rs`):
+//! property test (`proto/tests/it/contract/mod.rs`):
 //!
 //! 1. No input makes an engine panic.
 //! 2. `Err` from [`Engine::handle_input`] leaves the state as after [`Input::Timeout`] at the same

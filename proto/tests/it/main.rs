@@ -5,7 +5,6 @@ mod contract;
 mod crypto;
 mod describe;
 mod hostile;
-mod netcheck;
 mod paths;
 mod registration;
 mod registries;

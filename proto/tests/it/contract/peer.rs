@@ -1,20 +1,29 @@
 //! The clauses of the engine's contract, held by a peer. Inputs are those of valid runs, mutated.
 
-use std::collections::VecDeque;
+use pinhole_proto::peer::{Peer, PeerCommand, PeerEvent, PeerReply, PeerSnapshot};
+use pinhole_proto::{Duration, Endpoint, Engine, Input, Transport};
 
-use pinhole_proto::peer::{Peer, PeerCommand, PeerReply};
-use pinhole_proto::{Duration, Endpoint, Engine, Input, Instant, Transport};
+use super::{Run, Subject, mutate_inputs, repeat, watch_deadlines};
+use crate::world::{A, AnyEngine, B, Told, World, peer_config, told_by_peer};
 
-use crate::world::{A, AnyEngine, B, Kept, Order, World, drain_engine, peer_config, told_by_peer};
+impl Subject for Peer {
+    type State = PeerSnapshot;
 
-/// What a peer went through: itself before, and its inputs.
-struct Run {
-    peer: Peer,
-    inputs: Vec<(Instant, Kept)>,
+    fn state(&self) -> PeerSnapshot {
+        let mut snapshot = self.snapshot();
+        snapshot.discards.clear();
+        // Punches that wait for their introduction are a bounded record of what was ignored.
+        snapshot.early = 0;
+        snapshot
+    }
+
+    fn told(event: PeerEvent<'_>) -> Told {
+        told_by_peer(event)
+    }
 }
 
 /// Registrations, a session over each transport, data, a keepalive, the end; at 2 % loss.
-fn runs() -> Vec<Run> {
+fn runs() -> Vec<Run<Peer>> {
     let mut runs = Vec::new();
     for (seed, transport) in [(11, Transport::Udp), (12, Transport::Tcp)] {
         let mut world = World::new(seed, peer_config(1, (true, true)), peer_config(2, (true, true)));
@@ -33,134 +42,28 @@ fn runs() -> Vec<Run> {
         world.run(Duration::from_secs(5));
         let AnyEngine::Peer(peer) = &world.hosts[A].initial else { panic!("a peer") };
         assert!(world.told(A, "established", ""));
-        runs.push(Run { peer: (**peer).clone(), inputs: world.hosts[A].inputs.clone() });
+        runs.push(Run { initial: (**peer).clone(), inputs: world.hosts[A].inputs.clone() });
     }
     runs
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % bound.max(1)
-    }
-}
-
-fn mutate(kept: &Kept, dice: &mut Dice) -> Kept {
-    let mut kept = kept.clone();
-    match &mut kept {
-        Kept::Datagram(_, _, remote, octets) => match dice.below(5) {
-            0 if !octets.is_empty() => {
-                let at = dice.below(octets.len());
-                octets[at] ^= 1 << dice.below(8);
-            }
-            1 => octets.truncate(dice.below(octets.len())),
-            2 => *remote = Endpoint::new(remote.address(), remote.port() ^ 1),
-            3 => octets.push(0),
-            _ => {}
-        },
-        Kept::Received(_, octets) => match dice.below(4) {
-            0 if !octets.is_empty() => {
-                let at = dice.below(octets.len());
-                octets[at] ^= 1 << dice.below(8);
-            }
-            1 => octets.truncate(dice.below(octets.len())),
-            _ => {}
-        },
-        _ => {}
-    }
-    kept
-}
-
-fn drain(peer: &mut Peer) -> (Vec<Order>, Option<Instant>) {
-    let mut orders = VecDeque::new();
-    let deadline = drain_engine(peer, &mut orders, told_by_peer);
-    (orders.into(), deadline)
-}
-
-/// The state without the counters that an ignored input may move.
-fn state(peer: &Peer) -> pinhole_proto::peer::PeerSnapshot {
-    let mut snapshot = peer.snapshot();
-    snapshot.discards.clear();
-    // Punches that wait for their introduction are a bounded record of what was ignored.
-    snapshot.early = 0;
-    snapshot
 }
 
 // [R-WIRE-014] [R-SEC-002]
 #[test]
 fn no_mutated_input_panics_and_an_ignored_one_changes_nothing() {
-    let (mut accepted, mut refused) = (0u32, 0u32);
-    let mut dice = Dice(42);
-    for run in runs() {
-        for _ in 0..12 {
-            let mut peer = run.peer.clone();
-            drain(&mut peer);
-            for (at, kept) in &run.inputs {
-                let mutated = mutate(kept, &mut dice);
-                let mut before = peer.clone();
-                match peer.handle_input(*at, mutated.as_input()) {
-                    Ok(()) => {
-                        accepted += 1;
-                        drain(&mut peer);
-                        if dice.below(3) == 0 {
-                            continue;
-                        }
-                    }
-                    Err(discard) => {
-                        refused += 1;
-                        before.handle_input(*at, Input::Timeout).unwrap();
-                        assert_eq!(drain(&mut before), drain(&mut peer), "{discard:?} on {mutated:?}");
-                        assert_eq!(state(&before), state(&peer), "{discard:?} on {mutated:?}");
-                    }
-                }
-                // The run goes on with the true input, if it was not the same.
-                peer = before;
-                let _ = peer.handle_input(*at, kept.as_input());
-                drain(&mut peer);
-            }
-        }
-    }
-    assert!(accepted >= refused, "{accepted} accepted, {refused} refused");
-    assert!(refused > 500, "{refused} refused");
+    let (accepted, ignored) = mutate_inputs(&runs(), 12);
+    assert!(accepted >= ignored, "{accepted} accepted, {ignored} ignored");
+    assert!(ignored > 500, "{ignored} ignored");
 }
 
 #[test]
 fn a_timeout_before_the_deadline_changes_nothing_and_one_at_it_moves_it() {
-    let mut deadlines = 0;
-    for run in runs() {
-        let mut peer = run.peer.clone();
-        drain(&mut peer);
-        for (at, kept) in &run.inputs {
-            let _ = peer.handle_input(*at, kept.as_input());
-            let (_, deadline) = drain(&mut peer);
-            assert_eq!(drain(&mut peer).0, [], "everything was returned before the deadline");
-            let Some(deadline) = deadline else { continue };
-            assert!(deadline > *at, "the deadline {deadline:?} is later than the input at {at:?}");
-            deadlines += 1;
-            let mut early = peer.clone();
-            early.handle_input(Instant::from_micros(deadline.as_micros() - 1), Input::Timeout).unwrap();
-            assert_eq!(drain(&mut early), (vec![], Some(deadline)));
-            assert_eq!(state(&early), state(&peer));
-            let mut due = peer.clone();
-            due.handle_input(deadline, Input::Timeout).unwrap();
-            let (_, next) = drain(&mut due);
-            assert!(next.is_none_or(|next| next > deadline), "{next:?} after {deadline:?}");
-        }
-    }
+    let deadlines = watch_deadlines(&runs());
     assert!(deadlines > 80, "{deadlines} deadlines");
 }
 
 #[test]
 fn equal_configuration_seed_and_inputs_give_equal_octets() {
-    for run in runs() {
-        let (mut one, mut other) = (run.peer.clone(), run.peer.clone());
-        for (at, kept) in &run.inputs {
-            assert_eq!(one.handle_input(*at, kept.as_input()), other.handle_input(*at, kept.as_input()));
-            assert_eq!(drain(&mut one), drain(&mut other));
-        }
-    }
+    repeat(&runs());
 }
 
 // [R-PUNCH-015]
@@ -233,7 +136,7 @@ fn tables_stay_at_their_bounds_under_a_flood() {
         if let Ok(id) = pinhole_proto::PeerId::new(other) {
             let _ = peer.handle_command(now, PeerCommand::Connect { peer: id, transport: None });
         }
-        drain(peer);
+        peer.drain();
     }
     let snapshot = peer.snapshot();
     assert_eq!(snapshot.sessions.len(), MAX_SESSIONS);

@@ -1,6 +1,6 @@
 //! The clauses of the engine's contract, held by a check. Inputs are those of whole checks, mutated.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use pinhole_proto::constants::MAX_PROBES;
 use pinhole_proto::netcheck::{NetCheck, NetCheckCommand, NetCheckConfig, NetCheckEvent, NetCheckSnapshot};
@@ -12,7 +12,8 @@ use pinhole_proto::{
     StreamId, StreamInput, Transport,
 };
 
-use crate::world::{Kept, Order, Told, drain_engine};
+use super::{Run, Subject, mutate_inputs, repeat, watch_deadlines};
+use crate::world::{Kept, Order, Told};
 
 const MAIN: &str = "18.181.0.31:4653";
 const OTHER_PORT: &str = "18.181.0.31:4654";
@@ -87,8 +88,8 @@ impl Scene {
         self.inputs.push((self.now, kept.clone()));
         // What is late is refused, and that is right.
         let _ = self.check.handle_input(self.now, kept.as_input());
-        let mut orders = VecDeque::new();
-        self.deadline = drain_engine(&mut self.check, &mut orders, told);
+        let orders;
+        (orders, self.deadline) = self.check.drain();
         for order in orders {
             self.carry_out(order);
         }
@@ -212,23 +213,34 @@ fn answer(
     Some((from, discovered.encode()))
 }
 
-fn told(event: NetCheckEvent) -> Told {
-    (serde_json::to_value(event).unwrap(), None, None)
+impl Subject for NetCheck {
+    type State = NetCheckSnapshot;
+
+    fn state(&self) -> NetCheckSnapshot {
+        self.snapshot()
+    }
+
+    fn told(event: NetCheckEvent) -> Told {
+        (serde_json::to_value(event).unwrap(), None, None)
+    }
+
+    /// A stream that is not wanted is reset; nothing is kept of it.
+    fn may_answer(order: &Order, ignored: &Kept) -> bool {
+        matches!((order, ignored), (Order::Close(closed), Kept::Accepted(stream, ..)) if closed == stream)
+    }
 }
 
-fn drain(check: &mut NetCheck) -> (Vec<Order>, Option<Instant>) {
-    let mut orders = VecDeque::new();
-    let deadline = drain_engine(check, &mut orders, told);
-    (orders.into(), deadline)
-}
-
-fn runs() -> [Scene; 2] {
+fn scenes() -> [Scene; 2] {
     [Scene::new(1, true), Scene::new(2, false)]
+}
+
+fn runs() -> Vec<Run<NetCheck>> {
+    scenes().into_iter().map(|scene| Run { initial: scene.initial, inputs: scene.inputs }).collect()
 }
 
 #[test]
 fn a_check_over_both_transports_ends_with_what_it_saw() {
-    let [open, blocked] = runs();
+    let [open, blocked] = scenes();
     let value = |report: &serde_json::Value, half: &str, name: &str| report[half][name]["value"].clone();
     let report = open.report();
     for half in ["udp", "tcp"] {
@@ -272,127 +284,23 @@ fn transaction_ids_are_drawn_anew_and_the_own_address_gets_its_budget() {
     }
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % bound.max(1)
-    }
-}
-
-fn mutate(kept: &Kept, dice: &mut Dice) -> Kept {
-    let mut kept = kept.clone();
-    match &mut kept {
-        Kept::Datagram(socket, _, remote, octets) => match dice.below(6) {
-            0 if !octets.is_empty() => {
-                let at = dice.below(octets.len());
-                octets[at] ^= 1 << dice.below(8);
-            }
-            1 => octets.truncate(dice.below(octets.len())),
-            2 => *remote = remote.with_port(remote.port() ^ 1),
-            3 => socket.0 ^= 1,
-            _ => {}
-        },
-        Kept::Received(stream, octets) => match dice.below(6) {
-            0 if !octets.is_empty() => {
-                let at = dice.below(octets.len());
-                octets[at] ^= 1 << dice.below(8);
-            }
-            1 => octets.truncate(dice.below(octets.len())),
-            2 => stream.0 ^= 1,
-            _ => {}
-        },
-        Kept::Accepted(stream, socket, ..) => match dice.below(4) {
-            0 => stream.0 ^= 1,
-            1 => socket.0 += 1,
-            _ => {}
-        },
-        Kept::Opened(socket, _) if dice.below(4) == 0 => socket.0 += 20,
-        _ => {}
-    }
-    kept
-}
-
 // [R-WIRE-014]
 #[test]
 fn no_mutated_input_panics_and_an_ignored_one_changes_nothing() {
-    let (mut accepted, mut refused) = (0u32, 0u32);
-    let mut dice = Dice(42);
-    for scene in runs() {
-        for _ in 0..30 {
-            let mut check = scene.initial.clone();
-            drain(&mut check);
-            for (at, kept) in &scene.inputs {
-                let mutated = mutate(kept, &mut dice);
-                let mut before = check.clone();
-                match check.handle_input(*at, mutated.as_input()) {
-                    Ok(()) => {
-                        accepted += 1;
-                        drain(&mut check);
-                        if dice.below(3) == 0 {
-                            continue;
-                        }
-                    }
-                    Err(discard) => {
-                        refused += 1;
-                        before.handle_input(*at, Input::Timeout).unwrap();
-                        let (orders, deadline) = drain(&mut check);
-                        let orders: Vec<Order> = orders.into_iter().filter(|order| !resets(order, &mutated)).collect();
-                        assert_eq!(drain(&mut before), (orders, deadline), "{discard:?} on {mutated:?}");
-                        assert_eq!(before.snapshot(), check.snapshot(), "{discard:?} on {mutated:?}");
-                    }
-                }
-                check = before;
-                let _ = check.handle_input(*at, kept.as_input());
-                drain(&mut check);
-            }
-        }
-    }
-    assert!(accepted >= refused, "{accepted} accepted, {refused} refused");
-    assert!(refused > 300, "{refused} refused");
-}
-
-/// A stream that is not wanted is reset; nothing is kept of it.
-fn resets(order: &Order, input: &Kept) -> bool {
-    matches!((order, input), (Order::Close(closed), Kept::Accepted(stream, ..)) if closed == stream)
+    let (accepted, ignored) = mutate_inputs(&runs(), 30);
+    assert!(accepted >= ignored, "{accepted} accepted, {ignored} ignored");
+    assert!(ignored > 300, "{ignored} ignored");
 }
 
 #[test]
 fn a_timeout_before_the_deadline_changes_nothing_and_one_at_it_moves_it() {
-    let mut deadlines = 0;
-    for scene in runs() {
-        let mut check = scene.initial.clone();
-        drain(&mut check);
-        for (at, kept) in &scene.inputs {
-            let _ = check.handle_input(*at, kept.as_input());
-            let (_, deadline) = drain(&mut check);
-            assert_eq!(drain(&mut check).0, [], "everything was returned before the deadline");
-            let Some(deadline) = deadline else { continue };
-            assert!(deadline > *at, "the deadline {deadline:?} is later than the input at {at:?}");
-            deadlines += 1;
-            let mut early = check.clone();
-            early.handle_input(Instant::from_micros(deadline.as_micros() - 1), Input::Timeout).unwrap();
-            assert_eq!(drain(&mut early), (vec![], Some(deadline)));
-            assert_eq!(early.snapshot(), check.snapshot());
-            let mut due = check.clone();
-            due.handle_input(deadline, Input::Timeout).unwrap();
-            let (_, next) = drain(&mut due);
-            assert!(next.is_none_or(|next| next > deadline), "{next:?} after {deadline:?}");
-        }
-    }
+    let deadlines = watch_deadlines(&runs());
     assert!(deadlines > 80, "{deadlines} deadlines");
 }
 
 #[test]
 fn equal_configuration_seed_and_inputs_give_equal_octets() {
-    for scene in runs() {
-        let (mut one, mut other) = (scene.initial.clone(), scene.initial.clone());
-        for (at, kept) in &scene.inputs {
-            assert_eq!(one.handle_input(*at, kept.as_input()), other.handle_input(*at, kept.as_input()));
-            assert_eq!(drain(&mut one), drain(&mut other));
-        }
-    }
+    repeat(&runs());
 }
 
 #[test]
@@ -402,12 +310,12 @@ fn a_check_that_is_stopped_says_what_it_knows_and_then_nothing() {
             let mut check = scene.initial.clone();
             for (at, kept) in &scene.inputs[..stop] {
                 let _ = check.handle_input(*at, kept.as_input());
-                drain(&mut check);
+                check.drain();
             }
             let now = scene.inputs[stop].0;
             match check.handle_command(now, NetCheckCommand::Stop) {
                 Ok(()) => {
-                    let (orders, deadline) = drain(&mut check);
+                    let (orders, deadline) = check.drain();
                     let last = orders.last();
                     assert!(matches!(last, Some(Order::Event(event, ..)) if event["finished"].is_object()), "{last:?}");
                     assert_eq!(deadline, None);
@@ -417,7 +325,7 @@ fn a_check_that_is_stopped_says_what_it_knows_and_then_nothing() {
             let before: NetCheckSnapshot = check.snapshot();
             for (at, kept) in &scene.inputs[stop..] {
                 let _ = check.handle_input(*at, kept.as_input());
-                assert_eq!(drain(&mut check), (vec![], None));
+                assert_eq!(check.drain(), (vec![], None));
             }
             assert_eq!(check.snapshot(), before);
         }
@@ -431,7 +339,7 @@ fn a_flood_of_streams_is_reset_and_the_table_stays_small() {
     let mut check = scene.initial.clone();
     for (at, kept) in &scene.inputs[..=half] {
         let _ = check.handle_input(*at, kept.as_input());
-        drain(&mut check);
+        check.drain();
     }
     let (now, _) = scene.inputs[half];
     let (&socket, _) = scene.sockets.iter().find(|(_, (transport, _))| *transport == Transport::Tcp).unwrap();
@@ -441,7 +349,7 @@ fn a_flood_of_streams_is_reset_and_the_table_stays_small() {
         let (stream, local) = (StreamId(20_001 + 2 * number), endpoint("10.0.0.1:4321"));
         let what = StreamInput::Accepted { socket, local, remote: endpoint("192.0.2.6:7") };
         over += u32::from(check.handle_input(now, Input::Stream { stream, what }) == Err(Discard::OverLimit));
-        drain(&mut check);
+        check.drain();
     }
     assert!(over > 400, "{over}");
     assert!(check.snapshot().streams <= before + 8);
@@ -451,11 +359,11 @@ fn a_flood_of_streams_is_reset_and_the_table_stays_small() {
 fn a_port_that_is_taken_is_replaced_by_another() {
     let scene = Scene::new(6, true);
     let mut check = scene.initial.clone();
-    drain(&mut check);
+    check.drain();
     check
         .handle_input(Instant::ZERO, Input::OpenFailed { socket: SocketId(0), error: NetError::AddressInUse })
         .unwrap();
-    let (orders, _) = drain(&mut check);
+    let (orders, _) = check.drain();
     assert_eq!(orders, [Order::Open(SocketId(7), Transport::Udp, 0)]);
     let again = Input::OpenFailed { socket: SocketId(0), error: NetError::AddressInUse };
     assert_eq!(check.handle_input(Instant::ZERO, again), Err(Discard::SocketUnknown));
