@@ -8,6 +8,7 @@ use nix::sys::epoll::EpollFlags;
 use pinhole_proto::{
     CommandError, Discard, Duration, Engine, Input, Instant, Interface, Output, SocketId, StreamId, StreamInput,
 };
+use pinhole_trace::What;
 use serde::Serialize;
 
 use crate::addresses::Addresses;
@@ -32,7 +33,7 @@ pub struct Options {
     pub sharing: Sharing,
     /// The clock, where drivers are to agree on the time; else the driver makes its own.
     pub clock: Option<Clock>,
-    /// Where every input and output is written; see [`trace`](crate::trace).
+    /// Where every input and output is written, after a [`Header`](pinhole_trace::Header) that is there already.
     pub trace: Option<Box<dyn Write + Send>>,
     /// Tells the engine when the addresses of the local interfaces change.
     pub watch_interfaces: bool,
@@ -234,16 +235,21 @@ where
         self.io.unsent()
     }
 
-    /// Writes a line to the trace that is neither input nor output, such as a command.
-    pub fn note(&mut self, name: &str, value: &impl Serialize) {
-        self.core.trace.note(self.clock.now(), name, value);
+    /// Writes a command to the trace, as the program spells it.
+    pub fn note_command(&mut self, command: &impl Serialize) {
+        self.core.trace.line(self.clock.now(), What::Command(command));
+    }
+
+    /// Writes what the engine answered to a command to the trace, as the program spells it.
+    pub fn note_reply(&mut self, reply: &impl Serialize) {
+        self.core.trace.line(self.clock.now(), What::Reply(reply));
     }
 
     /// Carries out orders, and applies what they answer at once, until nothing is left.
     fn settle(&mut self, on_event: &mut dyn FnMut(E::Event<'_>)) {
         let now = self.clock.now();
         self.core.carry_out(&mut self.io, now, false, on_event);
-        self.io.flush();
+        self.core.flush(&mut self.io, now);
         for _ in 0..MAX_ROUNDS {
             if self.io.feedback.is_empty() {
                 return;
@@ -253,7 +259,7 @@ where
                     self.core.apply(&mut self.io, now, input, on_event);
                 }
             }
-            self.io.flush();
+            self.core.flush(&mut self.io, now);
         }
     }
 
@@ -328,7 +334,7 @@ where
                 };
                 core.apply(io, now, input, on_event);
             });
-            self.io.flush();
+            self.core.flush(&mut self.io, now);
             match received {
                 Ok(BATCH) => {}
                 // An earlier datagram's error, reported here and cleared by that; the next turn reads on.
@@ -374,6 +380,14 @@ where
             *self.discards.entry(discard).or_default() += 1;
         }
         self.carry_out(io, now, true, on_event);
+    }
+
+    /// Sends and writes what was gathered.
+    fn flush(&mut self, io: &mut Io, now: Instant) {
+        io.flush();
+        for number in io.take_unsent() {
+            self.trace.unsent(now, number);
+        }
     }
 
     /// Carries out everything that the engine ordered; datagrams and writes are only gathered. The trace

@@ -110,7 +110,7 @@ impl Io {
                 && local.is_none_or(|local| local.is_ipv4() == remote.address().is_ipv4())
         };
         if !self.ports.get(&socket).is_some_and(fits) {
-            self.outbound.count_unsent();
+            self.outbound.drop_one();
             return;
         }
         let local = local.filter(|local| !local.is_unspecified());
@@ -267,6 +267,11 @@ impl Io {
 
     pub(crate) const fn unsent(&self) -> u64 {
         self.outbound.unsent()
+    }
+
+    /// Which datagrams were dropped since this was asked last; see [`Outbound::take_unsent`].
+    pub(crate) fn take_unsent(&mut self) -> Vec<u64> {
+        self.outbound.take_unsent()
     }
 
     fn flush_datagrams(&mut self) {

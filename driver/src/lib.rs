@@ -48,7 +48,7 @@ mod reactor;
 mod resolve;
 mod stream;
 mod streams;
-pub mod trace;
+mod trace;
 
 pub use clock::Clock;
 pub use driver::{Driver, Options};

@@ -24,7 +24,12 @@ pub(crate) struct Outbound {
     origin: Option<Origin>,
     v4: Lane<SockaddrIn>,
     v6: Lane<SockaddrIn6>,
+    /// The numbers of those that wait, and how many there were before.
+    numbers: Vec<u64>,
+    next: u64,
+    /// How many were dropped on this machine, and which of them nobody has asked for.
     unsent: u64,
+    untold: Vec<u64>,
 }
 
 /// What the datagrams of a batch have in common.
@@ -50,7 +55,10 @@ impl Outbound {
             origin: None,
             v4: Lane::new(cmsg_space!(libc::in_pktinfo)),
             v6: Lane::new(cmsg_space!(libc::in6_pktinfo)),
+            numbers: Vec::new(),
+            next: 0,
             unsent: 0,
+            untold: Vec::new(),
         }
     }
 
@@ -59,8 +67,17 @@ impl Outbound {
         self.unsent
     }
 
-    pub(crate) const fn count_unsent(&mut self) {
+    /// Counts a datagram that is dropped instead of being added.
+    pub(crate) fn drop_one(&mut self) {
+        self.untold.push(self.next);
+        self.next += 1;
         self.unsent += 1;
+    }
+
+    /// Which datagrams were dropped since this was asked last: the first one that was added or dropped has
+    /// number 0.
+    pub(crate) fn take_unsent(&mut self) -> Vec<u64> {
+        core::mem::take(&mut self.untold)
     }
 
     /// Which batch waits.
@@ -79,6 +96,8 @@ impl Outbound {
         let from = self.arena.len();
         self.arena.extend_from_slice(payload);
         self.ranges.push(from..self.arena.len());
+        self.numbers.push(self.next);
+        self.next += 1;
         match SocketAddr::from(remote) {
             SocketAddr::V4(v4) => self.v4.remotes.push(Some(v4.into())),
             SocketAddr::V6(v6) => self.v6.remotes.push(Some(v6.into())),
@@ -89,13 +108,14 @@ impl Outbound {
     /// is told to `rejected`.
     pub(crate) fn flush(&mut self, socket: Option<RawFd>, mut rejected: impl FnMut(Endpoint, NetError)) {
         let (Some(origin), Some(socket)) = (self.origin.take(), socket) else {
-            self.unsent += self.ranges.len() as u64;
+            self.unsent += self.numbers.len() as u64;
+            self.untold.append(&mut self.numbers);
             self.clear();
             return;
         };
         let payloads = |index: usize| IoSlice::new(&self.arena[self.ranges[index].clone()]);
         let count = self.ranges.len();
-        self.unsent += if self.v6.remotes.is_empty() {
+        let dropped = if self.v6.remotes.is_empty() {
             let source = origin.local.and_then(source_v4);
             let source = source.as_ref().map(ControlMessage::Ipv4PacketInfo);
             let ttl = origin.ttl.map(i32::from);
@@ -116,6 +136,8 @@ impl Outbound {
             };
             self.v6.send(socket, count, payloads, &controls, origin.ttl.is_some(), told)
         };
+        self.unsent += dropped.len() as u64;
+        self.untold.extend(dropped.into_iter().map(|index| self.numbers[index]));
         self.clear();
     }
 
@@ -123,6 +145,7 @@ impl Outbound {
         self.origin = None;
         self.arena.clear();
         self.ranges.clear();
+        self.numbers.clear();
         self.v4.remotes.clear();
         self.v6.remotes.clear();
     }
@@ -137,7 +160,7 @@ impl<S: SockaddrLike + Copy> Lane<S> {
         }
     }
 
-    /// Sends the first `count` payloads; answers how many of them were dropped.
+    /// Sends the first `count` payloads; answers which of them were dropped.
     fn send<'p>(
         &mut self,
         socket: RawFd,
@@ -146,8 +169,8 @@ impl<S: SockaddrLike + Copy> Lane<S> {
         controls: &[ControlMessage<'_>],
         singly: bool,
         mut rejected: impl FnMut(S, NetError),
-    ) -> u64 {
-        let mut dropped = 0;
+    ) -> Vec<usize> {
+        let mut dropped = Vec::new();
         let mut retried = false;
         let mut from = 0;
         while from < count {
@@ -166,14 +189,17 @@ impl<S: SockaddrLike + Copy> Lane<S> {
                 }
                 Err(Errno::EINTR) => {}
                 // No room. It is UDP: what waits here would only be late.
-                Err(Errno::EAGAIN | Errno::ENOBUFS) => return dropped + (count - from) as u64,
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => {
+                    dropped.extend(from..count);
+                    return dropped;
+                }
                 // The error may be an earlier datagram's, reported and cleared by this call.
                 Err(_) if !retried => retried = true,
                 Err(error) => {
                     if let Some(remote) = self.remotes[from] {
                         rejected(remote, net_error(error as i32));
                     }
-                    dropped += 1;
+                    dropped.push(from);
                     from += 1;
                     retried = false;
                 }

@@ -338,9 +338,9 @@ impl Registry {
 
 /// Gives the engine a command, and the trace both command and answer.
 fn command(driver: &mut Driver<Peer>, command: PeerCommand<'_>) -> Result<PeerReply, CommandError> {
-    driver.note("command", &trace::Command(&command));
+    driver.note_command(&trace::Command(&command));
     let reply = driver.command(command);
-    driver.note("reply", &trace::Reply(&reply));
+    driver.note_reply(&trace::Reply(&reply));
     reply
 }
 

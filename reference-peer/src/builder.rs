@@ -12,6 +12,7 @@ use pinhole_proto::noise::Dalek;
 use pinhole_proto::peer::{Accept, Peer, PeerConfig, RelayPolicy, StrategySet};
 use pinhole_proto::url::ServerUrl;
 use pinhole_proto::{Duration, Instant, PeerId, ServerKey};
+use pinhole_trace::{Engine, Header};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::actor::{self, Ports, Remember};
@@ -175,7 +176,7 @@ impl Builder {
     }
 
     /// Writes the engine's inputs, outputs and commands there, as JSON lines: see
-    /// [`pinhole_driver::trace`]. Everything that the application sends is in it, in clear.
+    /// `spec/trace.md`. Everything that the application sends is in it, in clear.
     #[must_use]
     pub fn trace(mut self, sink: impl io::Write + Send + 'static) -> Self {
         self.trace = Some(Trace(Box::new(sink)));
@@ -211,8 +212,10 @@ impl Builder {
         };
         let mut trace = self.trace.map(|trace| trace.0);
         if let Some(sink) = &mut trace {
-            let header = pinhole_driver::trace::header("peer", None);
-            sink.write_all(header.as_bytes()).map_err(BindError::Trace)?;
+            let mut header = Header::new(Engine::Peer, concat!("pinhole-peer ", env!("CARGO_PKG_VERSION")));
+            header.id = Some(key.id().to_string());
+            header.servers.clone_from(&config.servers);
+            sink.write_all(header.to_line().as_bytes()).map_err(BindError::Trace)?;
         }
         let bind = self.address.into_iter().collect();
         let options = Options { bind, trace, watch_interfaces: true, ..Options::default() };

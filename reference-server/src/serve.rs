@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, anyhow, bail};
-use pinhole_driver::{Clock, Sharing, key_file, resolve, trace};
+use pinhole_driver::{Clock, Sharing, key_file, resolve};
 use pinhole_proto::server::{Limits, ServerConfig};
 use pinhole_proto::url::ServerUrl;
-use pinhole_proto::{Endpoint, noise};
+use pinhole_proto::{Endpoint, ServerKey, noise};
+use pinhole_trace::{Engine, Header};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -57,7 +58,7 @@ pub(crate) async fn serve(options: &Options, addresses: Option<[IpAddr; 2]>) -> 
         config.shard = shard;
         let seed = pinhole_driver::seed();
         let trace = match &options.trace {
-            Some(path) => Some(open_trace(path, (shard, engines), options.trace_seed.then_some(&seed))?),
+            Some(path) => Some(open_trace(path, key, (shard, engines), options.trace_seed.then_some(&seed))?),
             None => None,
         };
         let sharing = match (engines, shard) {
@@ -180,6 +181,7 @@ fn is_global(address: IpAddr) -> bool {
 /// transcript is one engine's.
 fn open_trace(
     path: &Path,
+    key: ServerKey,
     (shard, engines): (u8, u8),
     seed: Option<&[u8; 32]>,
 ) -> anyhow::Result<Box<dyn Write + Send>> {
@@ -188,9 +190,13 @@ fn open_trace(
         name.push(format!(".{shard}"));
     }
     let path = Path::new(&name);
+    let mut header = Header::new(Engine::Server, concat!("pinhole-server ", env!("CARGO_PKG_VERSION")));
+    header.id = Some(key.to_string());
+    header.shard = (engines > 1).then_some(pinhole_trace::Shard { number: shard, of: engines });
+    header.seed = seed.map(|seed| seed.as_slice().into());
     let open = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        file.write_all(trace::header("server", seed).as_bytes())?;
+        file.write_all(header.to_line().as_bytes())?;
         Ok::<_, std::io::Error>(file)
     };
     let file = open().with_context(|| format!("cannot write the trace to {}", path.display()))?;

@@ -232,7 +232,7 @@ async fn stop(mut driver: Driver<Server>, mut voice: Voice) -> anyhow::Result<()
 }
 
 fn command(driver: &mut Driver<Server>, command: ServerCommand<'_>) -> anyhow::Result<()> {
-    driver.note("command", &command);
+    driver.note_command(&command);
     Ok(driver.command(command)?)
 }
 

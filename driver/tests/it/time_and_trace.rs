@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pinhole_driver::{Options, trace};
+use pinhole_driver::Options;
 use pinhole_proto::{Family::V4, Instant, SocketId, Transport::Udp};
 
 use crate::toy::{Heard, Node, Order, run};
@@ -67,7 +67,7 @@ fn the_trace_has_every_input_and_output_in_order() {
             ..Options::default()
         });
         let own = node.open(0, Udp, V4).await;
-        node.driver.note("command", &"send");
+        node.driver.note_command(&"send");
         let octets = vec![0xc0, 0xde];
         node.order(Order::Transmit(SocketId(0), None, own, Some(3), octets));
         node.order(Order::Transmit(SocketId(0), None, own, None, vec![]));
@@ -117,9 +117,31 @@ fn the_trace_has_every_input_and_output_in_order() {
 }
 
 #[test]
-fn the_header_names_engine_and_seed() {
-    let with = trace::header("peer", Some(&[0xab; 32]));
-    let expected = format!("{{\"trace\":\"pinhole/1\",\"engine\":\"peer\",\"seed\":\"{}\"}}\n", "ab".repeat(32));
-    assert_eq!(with, expected);
-    assert!(trace::header("server", None).contains(r#""seed":null"#));
+fn the_trace_says_which_datagrams_the_system_did_not_take() {
+    let file = Shared::default();
+    run(async {
+        let mut node = Node::with(Options {
+            bind: vec!["127.0.0.1".parse().unwrap()],
+            trace: Some(Box::new(file.clone())),
+            ..Options::default()
+        });
+        let own = node.open(0, Udp, V4).await;
+        let broadcast = "255.255.255.255:9".parse().unwrap();
+        for (socket, remote) in [(0, own), (0, broadcast), (7, own), (0, own)] {
+            node.order(Order::Transmit(SocketId(socket), None, remote, None, vec![1]));
+        }
+        while node.driver.discards().is_empty() && node.driver.unsent() < 2 {
+            node.step().await;
+        }
+        drop(node);
+        let text = String::from_utf8(file.0.lock().unwrap().clone()).unwrap();
+        let unsent: Vec<u64> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["unsent"].as_u64())
+            .collect();
+        let mut sorted = unsent.clone();
+        sorted.sort_unstable();
+        // To the broadcast address a socket must ask first; there is no socket 7.
+        assert_eq!(sorted, [1, 2], "{text}");
+    });
 }

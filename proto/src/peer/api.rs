@@ -316,6 +316,7 @@ pub enum PeerEvent<'a> {
         /// The session.
         session: SessionHandle,
         /// Its octets.
+        #[serde(serialize_with = "hex")]
         octets: &'a [u8],
     },
     /// The next octets of the byte stream arrived.
@@ -323,6 +324,7 @@ pub enum PeerEvent<'a> {
         /// The session.
         session: SessionHandle,
         /// The octets.
+        #[serde(serialize_with = "hex")]
         octets: &'a [u8],
     },
     /// The other side ended its byte stream; everything before was delivered.
@@ -411,6 +413,11 @@ pub struct Evidence {
     pub udp_silent: bool,
     /// How many attempts were made since something changed.
     pub attempts: u8,
+}
+
+/// Octets as traces have them.
+fn hex<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&data_encoding::HEXLOWER.encode(octets))
 }
 
 fn mapping_name<S: serde::Serializer>(mapping: &Mapping, serializer: S) -> Result<S::Ok, S::Error> {

@@ -12,6 +12,7 @@ use pinhole_proto::netcheck::{
 };
 use pinhole_proto::{Endpoint, Family, Instant};
 use pinhole_sim::{Behaviour, profile};
+use pinhole_trace::{Engine, Header};
 use serde::Serialize;
 
 use super::args::{Cli, Common};
@@ -80,7 +81,9 @@ async fn check(common: &Common, report: &Report) -> Result<Found, Failure> {
         None => None,
         Some(path) => {
             let mut file = create(path)?;
-            file.write_all(pinhole_driver::trace::header("netcheck", None).as_bytes()).map_err(system)?;
+            let mut header = Header::new(Engine::Netcheck, concat!("pinhole-peer ", env!("CARGO_PKG_VERSION")));
+            header.servers.push(server);
+            file.write_all(header.to_line().as_bytes()).map_err(system)?;
             Some(Box::new(file))
         }
     };
