@@ -68,6 +68,8 @@ pub const MAX_DIAL_BACKS: usize = 64;
 pub const DIAL_BACKS_PER_SECOND: u32 = 1;
 /// Those that may come at once (`spec/behaviour.md`).
 pub const DIAL_BACKS_BURST: u32 = 8;
+/// The longest silence by which a timeout is measured (`spec/behaviour.md`).
+pub const MAX_SILENCE: Duration = Duration::from_secs(600);
 /// How often cookie secrets change; two are valid (`spec/discovery.md`).
 pub const COOKIE_ROTATION: Duration = Duration::from_secs(60);
 /// The most `Reset`s a second to one source (`spec/registration.md`).

@@ -1,12 +1,13 @@
 //! What a check found, as a behaviour: the NAT on the way, put into virtual time.
 
+use pinhole_proto::Duration;
 use pinhole_proto::netcheck::{self, NatReport, Report};
 
 use crate::nat::{Behaviour, Dependence, FreshPort, Hairpin, Kind, PermissionScope, Translation, Unsolicited};
 
 /// The behaviour of the NAT that `report` is about; what was not seen has its default.
 ///
-/// A field that both transports share is what UDP showed, or TCP where UDP did not get through.
+/// A timeout is put in the middle of its bounds. A field that both transports share is what UDP showed, or TCP where UDP did not get through.
 #[must_use]
 pub fn behaviour(report: &Report) -> Behaviour {
     let mut behaviour = Behaviour::default();
@@ -32,6 +33,14 @@ pub fn behaviour(report: &Report) -> Behaviour {
     }
     if let Some(rewritten) = udp.and_then(|udp| udp.look_alikes.value) {
         behaviour.rewrite_payload = rewritten;
+    }
+    if let Some(idle) = udp.and_then(|udp| udp.idle_timeout.value) {
+        let least = Duration::from_millis(idle.at_least_ms);
+        behaviour.udp_idle = match idle.at_most_ms.map(Duration::from_millis) {
+            // Whole milliseconds, as a profile has them, and not none.
+            Some(most) => Duration::from_millis(((least + most) / 2).as_millis() as u64 + 1),
+            None => behaviour.udp_idle.max(least),
+        };
     }
     behaviour
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::report::{Observation, Report};
 use crate::endpoint::Endpoint;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// How a check is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct NetCheckConfig {
     pub tcp: bool,
     /// The number of the main port, or 0 for any.
     pub port: u16,
+    /// Measure the timeout of UDP mappings, too, with silences up to this one; it is at most
+    /// [`MAX_SILENCE`](crate::constants::MAX_SILENCE).
+    pub longest_silence: Option<Duration>,
 }
 
 /// A view of a [`NetCheck`](super::NetCheck) for tests and transcripts.

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Stream(StreamId),
     /// The answers that a server gives by dialling are waited for no longer.
     DialBack,
+    /// A port has talked, been silent, or waited for an answer, long enough.
+    Lane(usize),
 }
 
 /// What the halves share.
@@ -33,6 +35,8 @@ pub(super) struct Core {
     pub(super) outbox: Outbox<NetCheckEvent>,
     pub(super) timers: Timers<Timer>,
     pub(super) interfaces: Vec<Interface>,
+    /// The wait for an answer to a datagram.
+    pub(super) pace: Duration,
     next_socket: u32,
     next_stream: u64,
 }
@@ -47,6 +51,7 @@ impl Core {
             outbox: Outbox::new(),
             timers: Timers::new(),
             interfaces: Vec::new(),
+            pace: FIRST_PACE,
             next_socket: 0,
             next_stream: 0,
         }
@@ -63,6 +68,11 @@ impl Core {
         let stream = StreamId(self.next_stream);
         self.next_stream += 2;
         stream
+    }
+
+    /// An answer came after this time.
+    pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
+        self.pace = (round_trip * 2).clamp(MIN_PACE, MAX_PACE);
     }
 
     pub(super) fn family(&self) -> Family {
@@ -94,14 +104,14 @@ enum State {
 }
 
 impl Ports {
-    /// Orders the ports of a check; the first may have a number.
-    pub(super) fn open(core: &mut Core, transport: Transport) -> Self {
+    /// Orders ports, of which the first may have a `number`.
+    pub(super) fn open(core: &mut Core, transport: Transport, count: usize, number: u16) -> Self {
         let ordered = |index: usize| {
-            let fixed = index == MAIN && core.port != 0;
-            let socket = core.open(transport, if fixed { core.port } else { 0 });
+            let fixed = index == MAIN && number != 0;
+            let socket = core.open(transport, if fixed { number } else { 0 });
             Port { socket, state: State::Ordered { fixed }, private: None, public: None }
         };
-        Self { table: (0..PORTS).map(ordered).collect() }
+        Self { table: (0..count).map(ordered).collect() }
     }
 
     pub(super) fn find(&self, socket: SocketId) -> Option<usize> {
@@ -231,12 +241,9 @@ pub(super) const HAIRPIN: usize = 2;
 /// How many ports a check opens for a transport; those not named above only show which port they are given.
 pub(super) const PORTS: usize = 7;
 
-/// The time that `round_trip` gives reason to wait for an answer.
-pub(super) fn pace(round_trip: Duration) -> Duration {
-    (round_trip * 2).clamp(MIN_PACE, MAX_PACE)
-}
-
-/// The shortest wait for an answer.
+/// The wait for an answer before a round trip was measured.
+const FIRST_PACE: Duration = Duration::from_millis(MAX_PACE.as_millis() as u64 / 4);
+/// The shortest.
 const MIN_PACE: Duration = Duration::from_millis(300);
 /// The longest.
-pub(super) const MAX_PACE: Duration = Duration::from_secs(2);
+const MAX_PACE: Duration = Duration::from_secs(2);

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::core::{FILTER, Findings, MAIN};
 use super::report::{
-    Allocation, Dependence, Hairpin, NatReport, Observation, Outcome, PermissionScope, Place, Probe, Property,
-    Unsolicited,
+    Allocation, Dependence, Hairpin, IdleTimeout, NatReport, Observation, Outcome, PermissionScope, Place, Probe,
+    Property, Remnant, Unsolicited,
 };
 use super::sequence::classify;
 use crate::endpoint::Endpoint;
@@ -27,6 +27,7 @@ pub(super) fn report(findings: &Findings) -> NatReport {
         allocation: allocation(findings),
         unsolicited_syn: unsolicited(findings, mapping.value),
         look_alikes: look_alikes(findings),
+        idle_timeout: idle_timeout(findings),
         mapping,
         filtering,
         observations: findings.observations.clone(),
@@ -219,7 +220,7 @@ fn unsolicited(findings: &Findings, mapping: Option<Dependence>) -> Property<Uns
     }
     let means = |o: &Observation| match o.probe {
         Probe::Reply(place) => tells(findings, mapping, place),
-        Probe::Observe | Probe::Hairpin { .. } | Probe::LookAlike(_) => false,
+        Probe::Observe | Probe::Hairpin { .. } | Probe::LookAlike(_) | Probe::Silence { .. } => false,
     };
     let met =
         |outcome: Outcome| replies(findings, FILTER).find(|(_, o)| o.outcome == outcome && means(o)).map(|(at, _)| at);
@@ -243,6 +244,54 @@ fn look_alikes(findings: &Findings) -> Property<bool> {
     }
 }
 
+/// By what the end of a mapping would show; absent where by nothing.
+pub(super) fn remnant(findings: &Findings) -> Option<Remnant> {
+    let mapping = mapping(findings).value;
+    let answers = |place| reply(findings, MAIN, place) == Some(true);
+    match (mapping?, filtering(findings, mapping).value) {
+        (Dependence::AddressAndPortDependent, _) => {
+            let port = findings.servers.alternates.other_port;
+            Some(Remnant::Mapping(if port.is_some() { Place::OtherPort } else { Place::OtherAddress }))
+        }
+        (Dependence::AddressDependent, _) => Some(Remnant::Mapping(Place::OtherAddress)),
+        (Dependence::EndpointIndependent, Some(Dependence::AddressDependent | Dependence::AddressAndPortDependent))
+            if answers(Place::OtherAddress) =>
+        {
+            Some(Remnant::Permission(Place::OtherAddress))
+        }
+        (Dependence::EndpointIndependent, Some(Dependence::AddressAndPortDependent)) if answers(Place::OtherPort) => {
+            Some(Remnant::Permission(Place::OtherPort))
+        }
+        // Another mapping has the same port where that is the private one.
+        (Dependence::EndpointIndependent, _) => {
+            (preservation(findings).value == Some(false)).then_some(Remnant::Mapping(Place::Asked))
+        }
+    }
+}
+
+fn idle_timeout(findings: &Findings) -> Property<IdleTimeout> {
+    let tried = numbered(findings).filter_map(|(at, o)| match o.probe {
+        Probe::Silence { remnant, at_least_ms, at_most_ms } => Some((at, o.outcome, remnant, at_least_ms, at_most_ms)),
+        Probe::Observe | Probe::Reply(_) | Probe::Hairpin { .. } | Probe::LookAlike(_) => None,
+    });
+    let evidence: Vec<usize> = tried.clone().map(|(at, ..)| at).collect();
+    let kept = tried.clone().filter(|(_, outcome, ..)| *outcome == Outcome::Kept);
+    let lost = tried.clone().filter(|(_, outcome, ..)| *outcome == Outcome::Lost);
+    let at_least_ms = kept.clone().map(|(.., at_least, _)| at_least).max().unwrap_or(0);
+    // A shorter silence that took something away was not the reason, or a packet was lost meanwhile.
+    let later = lost.clone().filter(|(.., at_most)| *at_most > at_least_ms);
+    let at_most_ms = later.clone().map(|(.., at_most)| at_most).min();
+    let agree = lost.clone().count() == later.count();
+    let found = IdleTimeout { at_least_ms, at_most_ms };
+    // That a public endpoint did not change tells something where it is known to change.
+    let by_mapping = tried.clone().any(|(_, _, remnant, ..)| matches!(remnant, Remnant::Mapping(_)));
+    let proved = match at_most_ms {
+        Some(_) => agree && lost.count() >= TWICE,
+        None => !by_mapping,
+    };
+    if evidence.is_empty() { Property::unknown() } else { Property::of(found, proved, evidence) }
+}
+
 fn numbered(findings: &Findings) -> impl Iterator<Item = (usize, &Observation)> + Clone {
     findings.observations.iter().enumerate()
 }
@@ -257,5 +306,7 @@ fn reply(findings: &Findings, port: usize, place: Place) -> Option<bool> {
     tried.find(|(_, o)| o.outcome != Outcome::Untried).map(|(_, o)| o.arrived().is_some())
 }
 
+/// How many silences must have ended a mapping.
+const TWICE: usize = 2;
 /// How many ports must agree.
 const ENOUGH: usize = 3;

@@ -48,6 +48,8 @@ pub struct NatReport {
     pub unsolicited_syn: Property<Unsolicited>,
     /// Whether octets of the payload that look like an address are rewritten (UDP over IPv4 only).
     pub look_alikes: Property<bool>,
+    /// How long a mapping lives when nothing passes (UDP only, where it was asked for).
+    pub idle_timeout: Property<IdleTimeout>,
     /// Everything that was seen, in order; [`Property::evidence`] has places in this list.
     pub observations: Vec<Observation>,
 }
@@ -142,6 +144,15 @@ pub enum Unsolicited {
     Refused,
 }
 
+/// Between which bounds a timeout lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct IdleTimeout {
+    /// The longest silence that a mapping outlived, in milliseconds; 0 where it outlived none.
+    pub at_least_ms: u64,
+    /// The shortest one that it did not; absent where it outlived all.
+    pub at_most_ms: Option<u64>,
+}
+
 /// One thing that was tried, and what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Observation {
@@ -176,6 +187,25 @@ pub enum Probe {
     },
     /// As `Observe`, with octets in the question that look like this address.
     LookAlike(Endpoint),
+    /// Whether something outlived a silence. The NAT has seen no packet for a time between the two, in milliseconds.
+    Silence {
+        /// What was looked for afterwards.
+        remnant: Remnant,
+        /// The silence was not shorter.
+        at_least_ms: u64,
+        /// And not longer.
+        at_most_ms: u64,
+    },
+}
+
+/// What packets leave in a NAT, and what shows whether it is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remnant {
+    /// A mapping: the server sees the same public endpoint again, there.
+    Mapping(Place),
+    /// The right to send in: an answer from there arrives, to which nothing was sent again.
+    Permission(Place),
 }
 
 /// From where the server answers.
@@ -204,18 +234,36 @@ pub enum Outcome {
     Refused,
     /// The answer shows that octets were rewritten.
     Rewritten,
+    /// What was there before is still there.
+    Kept,
+    /// It is gone.
+    Lost,
     /// It could not be tried.
     Untried,
+}
+
+impl Outcome {
+    /// The endpoint that the server saw.
+    #[must_use]
+    pub const fn observed(self) -> Option<Endpoint> {
+        match self {
+            Self::Observed(endpoint) => Some(endpoint),
+            Self::Arrived(_)
+            | Self::Silent
+            | Self::Refused
+            | Self::Rewritten
+            | Self::Kept
+            | Self::Lost
+            | Self::Untried => None,
+        }
+    }
 }
 
 impl Observation {
     /// The endpoint that the server saw.
     #[must_use]
     pub const fn observed(&self) -> Option<Endpoint> {
-        match self.outcome {
-            Outcome::Observed(endpoint) => Some(endpoint),
-            Outcome::Arrived(_) | Outcome::Silent | Outcome::Refused | Outcome::Rewritten | Outcome::Untried => None,
-        }
+        self.outcome.observed()
     }
 
     /// Where it arrived from.
@@ -223,7 +271,13 @@ impl Observation {
     pub const fn arrived(&self) -> Option<Endpoint> {
         match self.outcome {
             Outcome::Arrived(endpoint) => Some(endpoint),
-            Outcome::Observed(_) | Outcome::Silent | Outcome::Refused | Outcome::Rewritten | Outcome::Untried => None,
+            Outcome::Observed(_)
+            | Outcome::Silent
+            | Outcome::Refused
+            | Outcome::Rewritten
+            | Outcome::Kept
+            | Outcome::Lost
+            | Outcome::Untried => None,
         }
     }
 }

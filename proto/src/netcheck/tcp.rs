@@ -1,44 +1,30 @@
 //! A check over TCP: the same questions on streams, and the server's dials for the filter.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::vec::Vec;
 
-use super::api::{NetCheckEvent, NetCheckSnapshot};
-use super::core::{Core, FILTER, Findings, HAIRPIN, MAIN, PORTS, Ports, Servers, Timer};
-use super::report::{Observation, Outcome, Place, Probe};
-use crate::constants::{DIAL_BACK_PATIENCE, VERSION};
+use super::api::NetCheckSnapshot;
+use super::core::{Core, FILTER, Findings, MAIN, Ports, Timer};
+use super::course::{Ask, Course, Step};
+use super::exchange::question;
+use super::report::{Outcome, Probe};
+use crate::constants::DIAL_BACK_PATIENCE;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::{NetError, SocketId, StreamId, StreamInput, Transport};
 use crate::time::{Duration, Instant};
 use crate::wire::code::DialBack;
-use crate::wire::discover::{ReplyFrom, TransactionId};
-use crate::wire::{Deframer, Discover, Discovered, List, Packet, frame_header};
+use crate::wire::discover::TransactionId;
+use crate::wire::{Deframer, Discovered, Packet, frame_header};
 
 /// The half of a check that is about TCP.
 #[derive(Clone, Debug)]
 pub(super) struct Tcp {
-    ports: Ports,
-    findings: Findings,
-    step: Step,
+    course: Course,
     batch: Vec<Call>,
     streams: BTreeMap<StreamId, Stream>,
     /// The stream from the filter port to the server.
     filter: Option<StreamId>,
-}
-
-/// What is being found out; as over UDP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Opening,
-    First(usize),
-    Other(Place),
-    Fresh(usize),
-    Filter,
-    Hairpin,
-    HairpinPrepared,
-    Over,
 }
 
 /// A question.
@@ -47,9 +33,7 @@ struct Call {
     transaction: TransactionId,
     /// The stream that it was dialled for; those of the filter share one that is there.
     stream: Option<StreamId>,
-    port: usize,
-    to: Endpoint,
-    probe: Probe,
+    ask: Ask,
     outcome: Option<Outcome>,
 }
 
@@ -65,52 +49,36 @@ struct Stream {
 
 impl Tcp {
     pub(super) fn start(core: &mut Core) -> Self {
-        let findings = Findings {
-            transport: Transport::Tcp,
-            observations: Vec::new(),
-            main: None,
-            own: Vec::new(),
-            servers: Servers::new(core.server),
-        };
-        let ports = Ports::open(core, Transport::Tcp);
-        Self { ports, findings, step: Step::Opening, batch: Vec::new(), streams: BTreeMap::new(), filter: None }
+        let course = Course::start(core, Transport::Tcp);
+        Self { course, batch: Vec::new(), streams: BTreeMap::new(), filter: None }
     }
 
     pub(super) const fn ports(&mut self) -> &mut Ports {
-        &mut self.ports
+        &mut self.course.ports
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.step == Step::Over
+        self.course.is_over()
     }
 
     pub(super) fn snapshot(&self, deadline: Option<Instant>) -> NetCheckSnapshot {
-        NetCheckSnapshot {
-            step: format!("{:?}", self.step),
-            open: self.batch.iter().filter(|call| call.outcome.is_none()).count(),
-            streams: self.streams.len(),
-            observations: self.findings.observations.clone(),
-            deadline,
-        }
+        let open = self.batch.iter().filter(|call| call.outcome.is_none()).count();
+        self.course.snapshot(open, self.streams.len(), deadline)
     }
 
     /// Ends the check.
     pub(super) fn finish(&mut self, core: &mut Core) -> Findings {
         core.timers.clear(Timer::DialBack);
-        self.step = Step::Over;
         self.batch.clear();
-        self.findings.main = self.ports.known(MAIN);
-        self.findings.own = core.interfaces.iter().map(|interface| interface.address).collect();
         for (stream, _) in core::mem::take(&mut self.streams) {
             core.timers.clear(Timer::Stream(stream));
             core.outbox.close(stream, false);
         }
-        self.ports.shut(core);
-        self.findings.clone()
+        self.course.finish(core)
     }
 
     pub(super) fn on_settled(&mut self, core: &mut Core) {
-        if self.step == Step::Opening && self.ports.are_settled() {
+        if self.course.may_begin() {
             self.go_on(core);
         }
     }
@@ -122,8 +90,8 @@ impl Tcp {
                 self.close(core, stream, true);
             }
             // The server does not dial, or its word was lost with its stream.
-            Timer::DialBack => self.settle(|call| matches!(call.probe, Probe::Reply(_)), Outcome::Untried),
-            Timer::Repeat => {}
+            Timer::DialBack => self.settle(|call| matches!(call.ask.probe, Probe::Reply(_)), Outcome::Untried),
+            Timer::Repeat | Timer::Lane(_) => {}
         }
         self.on_progress(core);
     }
@@ -140,9 +108,9 @@ impl Tcp {
                 }
                 stream.connected = true;
                 let port = stream.port;
-                self.ports.on_local(port, local.address());
+                self.course.ports.on_local(port, local.address());
                 if let Some(call) = self.batch.iter().find(|call| call.stream == Some(id)) {
-                    ask(core, id, call.transaction, ReplyFrom(0));
+                    write(core, id, call.transaction, call.ask.probe);
                 }
             }
             StreamInput::Received(mut octets) => {
@@ -171,7 +139,7 @@ impl Tcp {
                 self.settle(|call| call.stream == Some(id), outcome);
                 if self.filter == Some(id) {
                     self.filter = None;
-                    self.settle(|call| matches!(call.probe, Probe::Reply(_)), Outcome::Untried);
+                    self.settle(|call| matches!(call.ask.probe, Probe::Reply(_)), Outcome::Untried);
                 }
                 self.on_progress(core);
             }
@@ -188,7 +156,7 @@ impl Tcp {
         local: Endpoint,
         remote: Endpoint,
     ) -> Result<(), Discard> {
-        let port = self.ports.find(socket);
+        let port = self.course.ports.find(socket);
         let full = self.streams.values().filter(|stream| !stream.dialled).count() >= MAX_ACCEPTED;
         let Some(port) = port.filter(|_| !full && local != remote && !self.streams.contains_key(&id)) else {
             if !self.streams.contains_key(&id) {
@@ -207,8 +175,8 @@ impl Tcp {
         match Packet::decode(frame)? {
             Packet::Discovered(found) => self.on_discovered(core, id, &found),
             Packet::Discover(question) => {
-                let mut open = self.batch.iter_mut().filter(|call| matches!(call.probe, Probe::Hairpin { .. }));
-                let call = open.find(|call| call.transaction == question.transaction && call.port != port);
+                let mut open = self.batch.iter_mut().filter(|call| matches!(call.ask.probe, Probe::Hairpin { .. }));
+                let call = open.find(|call| call.transaction == question.transaction && call.ask.port != port);
                 call.ok_or(Discard::WrongRole)?.outcome.get_or_insert(Outcome::Arrived(remote));
                 // One way is enough: the other direction has the same stream.
                 self.settle(|_| true, Outcome::Untried);
@@ -225,28 +193,28 @@ impl Tcp {
     }
 
     fn on_discovered(&mut self, core: &mut Core, id: StreamId, found: &Discovered) -> Result<(), Discard> {
-        let servers = self.findings.servers;
+        let servers = self.course.findings.servers;
         let stream = self.streams.get(&id).ok_or(Discard::StreamUnknown)?;
         let (port, remote, dialled) = (stream.port, stream.remote, stream.dialled);
         let call = self.batch.iter_mut().find(|call| call.transaction == found.transaction);
         let call = call.ok_or(Discard::TransactionUnknown)?;
-        match call.probe {
+        match call.ask.probe {
             Probe::Observe if call.stream == Some(id) => {
                 call.outcome.get_or_insert(Outcome::Observed(found.observed));
                 core.timers.clear(Timer::Stream(id));
-                if call.to == servers.main
-                    && let Some(port) = self.ports.get_mut(port)
+                if call.ask.to == servers.main
+                    && let Some(port) = self.course.ports.get_mut(port)
                 {
                     port.public.get_or_insert(found.observed);
                 }
-                match self.step {
-                    Step::First(MAIN) => self.findings.servers.learn(&found.alternates),
+                match self.course.step {
+                    Step::First(MAIN) => self.course.findings.servers.learn(&found.alternates),
                     Step::First(FILTER) => self.filter = Some(id),
                     _ => {}
                 }
                 Ok(())
             }
-            Probe::Reply(place) if !dialled && servers.place(place) == Some(remote) && port == call.port => {
+            Probe::Reply(place) if !dialled && servers.place(place) == Some(remote) && port == call.ask.port => {
                 call.outcome.get_or_insert(Outcome::Arrived(remote));
                 Ok(())
             }
@@ -260,7 +228,7 @@ impl Tcp {
                 };
                 Ok(())
             }
-            Probe::Observe | Probe::Reply(_) | Probe::Hairpin { .. } | Probe::LookAlike(_) => {
+            Probe::Observe | Probe::Reply(_) | Probe::Hairpin { .. } | Probe::LookAlike(_) | Probe::Silence { .. } => {
                 Err(Discard::TransactionUnknown)
             }
         }
@@ -281,7 +249,7 @@ impl Tcp {
 
     /// Goes on when no question is open.
     fn on_progress(&mut self, core: &mut Core) {
-        if self.step == Step::Over || self.batch.iter().any(|call| call.outcome.is_none()) {
+        if self.course.step == Step::Over || self.batch.iter().any(|call| call.outcome.is_none()) {
             return;
         }
         core.timers.clear(Timer::DialBack);
@@ -291,128 +259,46 @@ impl Tcp {
             if let Some(stream) = call.stream.filter(|_| !keep) {
                 self.close(core, stream, true);
             }
-            let from = self.ports.get(call.port).and_then(|port| port.private);
             let outcome = call.outcome.unwrap_or(Outcome::Untried);
-            let (port, to, probe) = (call.port, call.to, call.probe);
-            if outcome == Outcome::Untried && matches!(probe, Probe::Hairpin { .. }) {
-                continue;
+            if outcome != Outcome::Untried || !matches!(call.ask.probe, Probe::Hairpin { .. }) {
+                self.course.record(core, call.ask, 1, outcome);
             }
-            let observation = Observation { transport: Transport::Tcp, port, from, to, probe, sent: 1, outcome };
-            self.findings.observations.push(observation);
-            core.outbox.event(NetCheckEvent::Observed(observation));
         }
         self.go_on(core);
     }
 
     fn go_on(&mut self, core: &mut Core) {
-        while self.batch.is_empty() && self.step != Step::Over {
-            self.step = self.following();
-            self.batch = self.questions(core);
-        }
-        if self.step == Step::Filter
+        let questions = self.course.go_on(self.filter.is_some());
+        // [R-DISC-002]
+        let call = |ask| Call { transaction: core.rng.octets(), stream: None, ask, outcome: None };
+        self.batch = questions.into_iter().map(call).collect();
+        if self.course.step == Step::Filter
             && let Some(stream) = self.filter
         {
             core.timers.set(Timer::DialBack, core.now + DIAL_BACK_PATIENCE + DIAL_BACK_MARGIN);
             for call in &self.batch {
-                ask(core, stream, call.transaction, reply_from(call.probe));
+                write(core, stream, call.transaction, call.ask.probe);
             }
             return;
         }
-        let wait = match self.step {
-            Step::Hairpin | Step::HairpinPrepared => HAIRPIN_PATIENCE,
-            Step::Opening | Step::First(_) | Step::Other(_) | Step::Fresh(_) | Step::Filter | Step::Over => {
-                DIAL_PATIENCE
-            }
-        };
+        let hairpin = matches!(self.course.step, Step::Hairpin | Step::HairpinPrepared);
+        let wait = if hairpin { HAIRPIN_PATIENCE } else { DIAL_PATIENCE };
         for call in &mut self.batch {
-            let Some(port) = self.ports.get(call.port) else { continue };
+            let Some(port) = self.course.ports.get(call.ask.port) else { continue };
             let id = core.next_stream();
             call.stream = Some(id);
             let deframer = Deframer::default();
-            let stream = Stream { port: call.port, remote: call.to, dialled: true, connected: false, deframer };
+            let stream = Stream { port: call.ask.port, remote: call.ask.to, dialled: true, connected: false, deframer };
             self.streams.insert(id, stream);
-            core.outbox.dial(id, port.socket, call.to, None);
+            core.outbox.dial(id, port.socket, call.ask.to, None);
             core.timers.set(Timer::Stream(id), core.now + wait);
         }
     }
-
-    fn following(&self) -> Step {
-        let reached = self.ports.known(MAIN).is_some();
-        match self.step {
-            Step::Opening if self.ports.is_open(MAIN) => Step::First(MAIN),
-            Step::First(_) if !reached => Step::Over,
-            Step::First(port) if port + 1 < PORTS => Step::First(port + 1),
-            Step::First(_) => Step::Other(Place::OtherPort),
-            Step::Other(Place::OtherAddress) if self.findings.looks_independent() => Step::Filter,
-            Step::Other(Place::OtherAddress) => Step::Fresh(FILTER + 1),
-            Step::Other(_) => Step::Other(Place::OtherAddress),
-            Step::Fresh(port) if port + 1 < PORTS => Step::Fresh(port + 1),
-            Step::Fresh(_) => Step::Filter,
-            Step::Filter => Step::Hairpin,
-            Step::Hairpin => Step::HairpinPrepared,
-            Step::Opening | Step::HairpinPrepared | Step::Over => Step::Over,
-        }
-    }
-
-    fn questions(&self, core: &mut Core) -> Vec<Call> {
-        let servers = self.findings.servers;
-        let mut ask = Vec::new();
-        match self.step {
-            Step::First(port) => ask.push(question(core, port, servers.main, Probe::Observe)),
-            Step::Other(place) => ask.extend(servers.place(place).map(|to| question(core, MAIN, to, Probe::Observe))),
-            Step::Fresh(port) => {
-                let to = servers.alternates.other_address.or(servers.alternates.other_port);
-                ask.extend(to.map(|to| question(core, port, to, Probe::Observe)));
-            }
-            Step::Filter if self.filter.is_some() => {
-                for place in [Place::OtherPort, Place::OtherAddress] {
-                    if servers.place(place).is_some() {
-                        ask.push(question(core, FILTER, servers.main, Probe::Reply(place)));
-                    }
-                }
-            }
-            Step::Hairpin | Step::HairpinPrepared => self.hairpin(core, &mut ask),
-            Step::Filter | Step::Opening | Step::Over => {}
-        }
-        ask.retain(|call| self.ports.is_open(call.port));
-        ask
-    }
-
-    fn hairpin(&self, core: &mut Core, ask: &mut Vec<Call>) {
-        let (Some((private, main)), Some((_, other))) = (self.ports.known(MAIN), self.ports.known(HAIRPIN)) else {
-            return;
-        };
-        if private == main {
-            return;
-        }
-        let prepared = self.step == Step::HairpinPrepared;
-        let arrived = |o: &Observation| matches!(o.probe, Probe::Hairpin { .. }) && o.arrived().is_some();
-        if prepared && self.findings.observations.iter().any(arrived) {
-            return;
-        }
-        if prepared {
-            ask.push(question(core, MAIN, other, Probe::Hairpin { prepared }));
-        }
-        ask.push(question(core, HAIRPIN, main, Probe::Hairpin { prepared }));
-    }
 }
 
-fn question(core: &mut Core, port: usize, to: Endpoint, probe: Probe) -> Call {
-    // [R-DISC-002]
-    Call { transaction: core.rng.octets(), stream: None, port, to, probe, outcome: None }
-}
-
-fn ask(core: &mut Core, stream: StreamId, transaction: TransactionId, reply_from: ReplyFrom) {
-    let packet = Packet::Discover(Discover { transaction, versions: List::from_first([VERSION]), reply_from }).encode();
+fn write(core: &mut Core, stream: StreamId, transaction: TransactionId, probe: Probe) {
+    let packet = question(transaction, probe);
     core.outbox.write(stream, &[&frame_header(&packet), &packet]);
-}
-
-const fn reply_from(probe: Probe) -> ReplyFrom {
-    match probe {
-        Probe::Reply(Place::OtherPort) => ReplyFrom(1),
-        Probe::Reply(Place::OtherAddress) => ReplyFrom(2),
-        Probe::Reply(Place::Asked) | Probe::Observe | Probe::Hairpin { .. } | Probe::LookAlike(_) => ReplyFrom(0),
-    }
 }
 
 /// How long a connection to the server may take.

@@ -366,6 +366,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("MAX_DIAL_BACKS", n(c::MAX_DIAL_BACKS)),
         ("DIAL_BACKS_PER_SECOND", c::DIAL_BACKS_PER_SECOND.to_string()),
         ("DIAL_BACKS_BURST", c::DIAL_BACKS_BURST.to_string()),
+        ("MAX_SILENCE", ms(c::MAX_SILENCE)),
         ("CONSENT", ms(c::CONSENT)),
         ("DIAL_RETRY_AFTER_RESET", ms(c::DIAL_RETRY_AFTER_RESET)),
         ("DIAL_RETRY", ms(c::DIAL_RETRY)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pinhole_peer::{PeerId, RelayPolicy, ServerUrl, Strategy, StrategySet, Transport, Transports};
+use pinhole_proto::constants::MAX_SILENCE;
 
 /// Reaches another peer by its key, through NATs on both sides.
 ///
@@ -96,6 +97,16 @@ pub(crate) enum Command {
         /// Write the NAT there, as JSON that the simulator and the lab's model NAT read.
         #[arg(long, value_name = "FILE")]
         profile: Option<PathBuf>,
+        /// Measure, too, how long a UDP mapping lives when nothing passes: with silences of up to so many seconds at
+        /// once, so that it takes that and ten seconds more, or less where shorter ones tell enough.
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            num_args = 0..=1,
+            default_missing_value = "150",
+            value_parser = clap::value_parser!(u64).range(1..=MAX_SILENCE.as_secs())
+        )]
+        timeouts: Option<u64>,
     },
 }
 

@@ -16,6 +16,7 @@ mod report;
 use std::fs::File;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 use pinhole_peer::{Accept, Moment, Node, SecretKey, Status};
@@ -35,13 +36,13 @@ pub(crate) async fn run() -> ExitCode {
         Ok(out) => out,
         Err(error) => return refuse(&Failure::other("system", &error)),
     };
-    if let Command::Netcheck { profile } = &command {
+    if let Command::Netcheck { profile, timeouts } = &command {
         // Nobody registers: the id is nobody's and not told.
         let report = Report::new(common.json, out.clone(), SecretKey::generate().id(), started);
         let result = tokio::select! {
             biased;
             result = stopped(&report.out) => result,
-            result = netcheck::run(&common, profile.as_deref(), &report) => result,
+            result = netcheck::run(&common, profile.as_deref(), timeouts.map(Duration::from_secs), &report) => result,
         };
         let code = match result {
             Ok(()) => ExitCode::SUCCESS,

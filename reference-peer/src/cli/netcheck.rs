@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use pinhole_driver::{Driver, Options, resolve, seed};
 use pinhole_peer::{Certainty, Moment, Transports};
 use pinhole_proto::netcheck::{
-    Allocation, Dependence, NatReport, NetCheck, NetCheckConfig, NetCheckEvent, Property, Report as Found,
+    Allocation, Dependence, IdleTimeout, NatReport, NetCheck, NetCheckConfig, NetCheckEvent, Property, Report as Found,
 };
 use pinhole_proto::{Endpoint, Family, Instant};
 use pinhole_sim::{Behaviour, profile};
@@ -21,8 +22,13 @@ use super::json::Body;
 use super::report::Report;
 
 /// Checks, and tells what was found.
-pub(crate) async fn run(common: &Common, file: Option<&Path>, report: &Report) -> Result<(), Failure> {
-    let found = check(common, report).await?;
+pub(crate) async fn run(
+    common: &Common,
+    file: Option<&Path>,
+    longest_silence: Option<Duration>,
+    report: &Report,
+) -> Result<(), Failure> {
+    let found = check(common, longest_silence, report).await?;
     let halves = [("UDP", &found.udp), ("TCP", &found.tcp)];
     if !halves.iter().any(|(_, half)| half.as_ref().is_some_and(|half| half.reachable)) {
         return Err(Failure::new(Exit::ServerUnreachable, "server-unreachable", "the server does not answer"));
@@ -57,7 +63,7 @@ pub(crate) struct Cones {
     tcp: Option<&'static str>,
 }
 
-async fn check(common: &Common, report: &Report) -> Result<Found, Failure> {
+async fn check(common: &Common, longest_silence: Option<Duration>, report: &Report) -> Result<Found, Failure> {
     let Some(url) = &common.server else {
         let text = "--server URL is required (or the environment variable PINHOLE_SERVER)";
         Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, text).exit();
@@ -70,11 +76,15 @@ async fn check(common: &Common, report: &Report) -> Result<Found, Failure> {
     let first = servers.iter().find(|server| server.family() == Family::V4).or_else(|| servers.first());
     let server = *first.ok_or_else(|| unresolved(std::io::ErrorKind::NotFound.into()))?;
     let transports = common.transport.registered();
+    if longest_silence.is_some() && transports == Transports::Tcp {
+        return Err(Failure::new(Exit::Usage, "usage", "--timeouts is about UDP, which --transport tcp leaves out"));
+    }
     let config = NetCheckConfig {
         server,
         udp: transports != Transports::Tcp,
         tcp: transports != Transports::Udp,
         port: common.port,
+        longest_silence,
     };
     let system = |error: std::io::Error| Failure::other("system", &error);
     let trace: Option<Box<dyn std::io::Write + Send>> = match &common.trace {
@@ -162,12 +172,25 @@ fn describe(transport: &str, half: &NatReport, cone: Option<&str>) -> String {
     ];
     match transport {
         "TCP" => rows.push(("unsolicited SYN", say(&half.unsolicited_syn))),
-        _ => rows.push(("look-alikes rewritten", say(&half.look_alikes))),
+        _ => {
+            rows.push(("look-alikes rewritten", say(&half.look_alikes)));
+            rows.push(("idle timeout", say(&bounds(&half.idle_timeout))));
+        }
     }
     for (name, value) in rows {
         text += &format!("  {name:<22} {value}\n");
     }
     text
+}
+
+/// The bounds of a timeout, in seconds.
+fn bounds(found: &Property<IdleTimeout>) -> Property<String> {
+    let seconds = |ms: u64| format!("{:.1}", ms as f64 / 1_000.0);
+    let value = found.value.map(|idle| match idle.at_most_ms {
+        Some(most) => format!("{} to {} s", seconds(idle.at_least_ms), seconds(most)),
+        None => format!("more than {} s", seconds(idle.at_least_ms)),
+    });
+    Property { value, certainty: found.certainty, evidence: Vec::new() }
 }
 
 /// A property in words.

@@ -49,3 +49,14 @@ fn a_server_that_is_not_there_exits_with_3_and_a_profile_that_cannot_be_written_
         run(&["netcheck", "--transport", "udp", "--server", &server.url, "--profile", "/nowhere/at/all"]);
     assert_eq!(code, 2, "{stderr}");
 }
+
+#[test]
+fn without_a_nat_no_timeout_is_waited_for_and_over_tcp_there_is_none_to_ask_for() {
+    let server = TestServer::start_for_checks();
+    let check = |transport| run(&["netcheck", "--transport", transport, "--timeouts", "--server", &server.url]);
+    let (code, stdout, stderr) = check("udp");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("idle timeout           unknown"), "{stdout}");
+    let (code, _, stderr) = check("tcp");
+    assert_eq!(code, 2, "{stderr}");
+}

@@ -8,6 +8,7 @@ mod faults;
 mod filtering;
 mod glare;
 mod guidance;
+mod idle;
 mod inspect;
 mod journeys;
 mod judged;

@@ -1,5 +1,6 @@
 //! What a check says of a NAT, against the NAT's own configuration.
 
+use pinhole_proto::constants::MAX_SILENCE;
 use pinhole_proto::netcheck::{self, NatReport, NetCheck, NetCheckConfig, NetCheckEvent, Property, Report};
 use pinhole_proto::peer::{Certainty, PathKind};
 use pinhole_proto::{Duration, Endpoint, Transport};
@@ -26,15 +27,22 @@ fn planned(seed: u64, plan: &Plan, transports: (bool, bool)) -> (World, HostId) 
 }
 
 fn begin(world: &mut World, net: Topology, (udp, tcp): (bool, bool)) -> HostId {
+    let config =
+        NetCheckConfig { server: Endpoint::new(topology::SERVER, 1234), udp, tcp, port: 0, longest_silence: None };
+    begin_as(world, net, &config)
+}
+
+/// Starts a check of this kind at A, and a server.
+pub(crate) fn begin_as(world: &mut World, net: Topology, config: &NetCheckConfig) -> HostId {
     worlds::start_server(world, net.server);
-    let config = NetCheckConfig { server: Endpoint::new(topology::SERVER, 1234), udp, tcp, port: 0 };
-    let engine = NetCheck::new(&config, world.engine_seed(), world.now());
+    let engine = NetCheck::new(config, world.engine_seed(), world.now());
     world.start(net.a, EngineNode::new(engine, |event: NetCheckEvent| Some(event)));
     net.a
 }
 
-fn report(world: &mut World, host: HostId) -> Report {
-    let over = world.run_while_not(Duration::from_secs(60), |world| world.engine::<NetCheck>(host).is_over());
+/// What a check finds in the end.
+pub(crate) fn report(world: &mut World, host: HostId) -> Report {
+    let over = world.run_while_not(LONGEST, |world| world.engine::<NetCheck>(host).is_over());
     assert!(over, "it ends");
     world
         .log::<NetCheckEvent>(host)
@@ -45,6 +53,9 @@ fn report(world: &mut World, host: HostId) -> Report {
         })
         .expect("it tells what it found")
 }
+
+/// The longest silence of a check, and time for the rest.
+const LONGEST: Duration = Duration::from_secs(MAX_SILENCE.as_secs() + 60);
 
 /// Every combination of what a check is about.
 fn combinations() -> impl Iterator<Item = Behaviour> {

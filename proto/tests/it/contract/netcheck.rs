@@ -47,7 +47,11 @@ struct Scene {
 
 impl Scene {
     fn new(seed: u8, udp_works: bool) -> Self {
-        let config = NetCheckConfig { server: endpoint(MAIN), udp: true, tcp: true, port: 4321 };
+        Self::with_silence(seed, udp_works, None)
+    }
+
+    fn with_silence(seed: u8, udp_works: bool, longest_silence: Option<Duration>) -> Self {
+        let config = NetCheckConfig { server: endpoint(MAIN), udp: true, tcp: true, port: 4321, longest_silence };
         let check = NetCheck::new(&config, [seed; 32], Instant::ZERO);
         let mut scene = Self {
             now: Instant::ZERO,
@@ -230,8 +234,8 @@ impl Subject for NetCheck {
     }
 }
 
-fn scenes() -> [Scene; 2] {
-    [Scene::new(1, true), Scene::new(2, false)]
+fn scenes() -> [Scene; 3] {
+    [Scene::new(1, true), Scene::new(2, false), Scene::with_silence(7, true, Some(Duration::from_secs(4)))]
 }
 
 fn runs() -> Vec<Run<NetCheck>> {
@@ -240,7 +244,7 @@ fn runs() -> Vec<Run<NetCheck>> {
 
 #[test]
 fn a_check_over_both_transports_ends_with_what_it_saw() {
-    let [open, blocked] = scenes();
+    let [open, blocked, silent] = scenes();
     let value = |report: &serde_json::Value, half: &str, name: &str| report[half][name]["value"].clone();
     let report = open.report();
     for half in ["udp", "tcp"] {
@@ -254,6 +258,11 @@ fn a_check_over_both_transports_ends_with_what_it_saw() {
     // By the port alone: RFC 4787 has no word for it.
     assert_eq!(value(report, "tcp", "filtering"), serde_json::Value::Null);
     assert_eq!(value(report, "tcp", "unsolicited_syn"), "refused");
+    // This NAT forgets nothing.
+    let idle = &silent.report()["udp"]["idle_timeout"];
+    assert_eq!((&idle["value"]["at_least_ms"], &idle["certainty"]), (&4_000.into(), &"proved".into()));
+    assert_eq!(value(silent.report(), "udp", "idle_timeout")["at_most_ms"], serde_json::Value::Null);
+    assert_eq!(value(report, "udp", "idle_timeout"), serde_json::Value::Null);
     let report = blocked.report();
     assert_eq!((&report["udp"]["reachable"], &report["tcp"]["reachable"]), (&false.into(), &true.into()));
     assert_eq!(value(report, "udp", "mapping"), serde_json::Value::Null);
