@@ -68,6 +68,7 @@ pub mod plain;
 pub mod profile;
 mod rng;
 pub mod scenario;
+mod strategies;
 pub mod topology;
 pub mod trace;
 mod world;

@@ -2,6 +2,7 @@
 //! step; the answer is what the step after it shows, not the receipt that the question was made of.
 
 use pinhole_proto::Endpoint;
+use pinhole_sim::nat::Row;
 use pinhole_sim::trace::What;
 use pinhole_sim::{Place, World};
 use serde::Serialize;
@@ -73,12 +74,14 @@ pub fn question(run: &Run, hops: &Hops, index: usize, before: &World, names: &Wo
     let outbound = hop.arrival.is_some_and(|(_, at)| run.records()[at].realm == before.inside(nat));
     let mut choices = Vec::new();
     if outbound {
-        let mut ports: Vec<Endpoint> = here
-            .rows()
-            .filter(|row| row.internal == packet.source && row.transport == packet.transport())
-            .map(|row| row.external)
-            .collect();
-        ports.dedup();
+        let own = here.rows().filter(|row| row.internal == packet.source && row.transport == packet.transport());
+        let ports = likeliest(own, MAX_PASSES - 1, |row| {
+            if row.sessions.contains_key(&packet.destination) {
+                return (0, row.external);
+            }
+            let mut known = row.sessions.keys().map(|remote| remote.address());
+            (if known.any(|address| address == packet.destination.address()) { 1 } else { 2 }, row.external)
+        });
         choices.extend(ports.into_iter().map(|source| Choice {
             text: Text::of("choice.passes-from").with("source", source),
             claim: Claim::PassesFrom(source),
@@ -88,15 +91,13 @@ pub fn question(run: &Run, hops: &Hops, index: usize, before: &World, names: &Wo
             claim: Claim::PassesFromFreshPort,
         });
     } else {
-        let mut inside: Vec<Endpoint> = here.rows().map(|row| row.internal).collect();
-        inside.sort();
-        inside.dedup();
+        let inside =
+            likeliest(here.rows(), MAX_PASSES, |row| (u8::from(row.external != packet.destination), row.internal));
         choices.extend(inside.into_iter().map(|destination| Choice {
             text: Text::of("choice.passes-to").with("destination", destination),
             claim: Claim::PassesTo(destination),
         }));
     }
-    choices.truncate(MAX_PASSES);
     choices.push(Choice { text: Text::of("choice.dropped"), claim: Claim::Dropped });
     choices.push(Choice { text: Text::of("choice.answered"), claim: Claim::Answered });
     let text = Text::of("question.decision")
@@ -145,6 +146,25 @@ fn deciding<'a>(run: &Run, hops: &'a Hops, index: usize) -> Option<&'a Hop> {
         matches!(hop.to, Some(Place::Nat(_)))
             && hop.arrival.is_some_and(|(at, record)| at == index && step.records.contains(&record))
     })
+}
+
+/// The endpoints of rows that are worth asking for, by how far `rank` has them from the packet; in an order that
+/// does not tell which.
+fn likeliest<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    most: usize,
+    rank: impl Fn(&Row) -> (u8, Endpoint),
+) -> Vec<Endpoint> {
+    let mut ranked: Vec<(u8, Endpoint)> = rows.map(rank).collect();
+    ranked.sort();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for (_, endpoint) in ranked {
+        if endpoints.len() < most && !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    endpoints.sort();
+    endpoints
 }
 
 /// The most choices that say that the packet passes.

@@ -140,6 +140,8 @@ fn peer_of(spec: &PeerSpec, secret: [u8; 32], server: ServerKey) -> PeerConfig {
         refresh: spec.refresh,
         keepalive: spec.keepalive,
         adapt_keepalive: spec.adapt_keepalive,
+        strategies: spec.strategies,
+        birthday: spec.birthday,
         ..peer_config(secret, server)
     }
 }

@@ -68,7 +68,7 @@ impl Run {
     pub fn check_against(&self, marks: &[Mark], expect: &Expect) -> Vec<Mismatch> {
         let mut out = Vec::new();
         let mut differ = |what: String, expected: String, found: String| {
-            if expected != found {
+            if !is_like(&expected, &found) {
                 out.push(Mismatch { what, expected, found });
             }
         };
@@ -268,6 +268,14 @@ fn kebab(code: &impl core::fmt::Debug) -> String {
 
 fn say(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("data without maps")
+}
+
+/// Whether what was found is what is expected, where an asterisk stands for any number.
+fn is_like(expected: &str, found: &str) -> bool {
+    let mut parts = expected.split('*');
+    let begin = parts.next().and_then(|part| found.strip_prefix(part));
+    let number = |letter: char| letter.is_ascii_digit();
+    parts.fold(begin, |rest, part| rest?.trim_start_matches(number).strip_prefix(part)) == Some("")
 }
 
 fn absent() -> String {

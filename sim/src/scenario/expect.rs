@@ -22,7 +22,8 @@ pub struct Mark {
     /// How many others that are picked come before it.
     #[serde(default)]
     pub skip: usize,
-    /// Its endpoints in each network that it crosses, as `internet: 10.0.0.1:1 -> 10.0.0.2:2`.
+    /// Its endpoints in each network that it crosses, as `internet: 10.0.0.1:1 -> 10.0.0.2:2`; an asterisk is any
+    /// number, for ports that the seed decides.
     pub hops: Vec<String>,
     /// What became of it in the end.
     pub fate: Fate,
@@ -75,7 +76,7 @@ pub struct Expect {
     /// The paths of sessions.
     pub paths: Vec<PathExpected>,
     /// The rows of NATs, oldest first, as `inside <=> outside {remotes in the order of their first packet}`;
-    /// TCP rows begin with `tcp `.
+    /// TCP rows begin with `tcp `, and an asterisk is any number.
     pub tables: BTreeMap<String, Vec<String>>,
     /// The verdicts of sessions that are not direct, the last one of each host.
     pub verdicts: Vec<VerdictExpected>,

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
+use pinhole_proto::peer::StrategySet;
 use pinhole_proto::{Address, Duration, Endpoint, Interface, Transport};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,7 +15,7 @@ use crate::action::Action;
 use crate::link::Line;
 use crate::nat::Behaviour;
 use crate::plain::PlainConfig;
-use crate::{CrossingSyn, millis};
+use crate::{CrossingSyn, millis, strategies};
 
 /// A scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +136,13 @@ pub struct PeerSpec {
     /// The interval of keepalives.
     #[serde(default = "keepalive", rename = "keepalive-ms", with = "millis")]
     pub keepalive: Duration,
+    /// The strategies that its attempts may have, by their names in `spec/registries/strategies.csv`; every one
+    /// when absent. Those that a peer would not choose by itself are shown by leaving it no other.
+    #[serde(default = "strategies::all", with = "strategies")]
+    pub strategies: StrategySet,
+    /// Whether it takes part in the birthday method, too.
+    #[serde(default)]
+    pub birthday: bool,
 }
 
 /// Whether sessions use the relay.

@@ -130,6 +130,7 @@ fn a_file_that_is_not_a_scenario_says_why() {
     assert!(format(broken("/nats/0/network", "10.0.0.1/33".into())));
     assert!(format(broken("/nats/0/behaviour/ports", serde_json::json!([9, 1]))));
     assert!(format(broken("/hosts/0/addresses/0", "18.181.0".into())));
+    assert!(format(broken("/hosts/1/runs/peer/strategies", serde_json::json!(["dance"]))));
     assert!(format(broken("/actions/0", serde_json::json!({"do": "dance"}))));
     assert!(format(broken("/expect", serde_json::json!({"hope": 1}))));
     assert!(format(Scenario::from_json("{").map(|_| ())));

@@ -369,8 +369,9 @@ impl Session {
             self.end(core, CloseReason::NoPath(verdict));
             return true;
         }
-        // The first attempt may have given way to another one before it was over.
-        if first || self.told.is_none() {
+        // The first attempt may have given way to another one before it was over, or have sent nothing.
+        let made = number > 1 || core.config.allowed().contains(Strategy::PLAIN);
+        if made && (first || self.told.is_none()) {
             self.tell_not_direct(core, leg, verdict);
         }
         // [R-PUNCH-014]

@@ -15,6 +15,7 @@ use crate::peer::leg::Leg;
 use crate::peer::path::{Link, PathId};
 use crate::replay::Arrival;
 use crate::time::Duration;
+use crate::wire::code::Strategy;
 use crate::wire::control::{PathCheck, PathReply, Select};
 use crate::wire::message::{Message, Reply, Request};
 use crate::wire::sealed::Relayed;
@@ -163,6 +164,10 @@ impl Session {
             self.select(core, leg, Selection::Relay);
             if self.is_initiator() {
                 self.confirm_attempt(core, leg);
+                // Where the first attempt sends nothing, nothing is waited for.
+                if self.attempt.is_running() && !core.config.allowed().contains(Strategy::PLAIN) {
+                    core.timers.set(Timer::Attempt(self.handle), core.now + Duration::from_micros(1));
+                }
             }
         }
         if core.config.relay == RelayPolicy::Only {
