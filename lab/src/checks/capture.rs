@@ -204,13 +204,13 @@ impl<'a> Datagram<'a> {
 }
 
 /// Source and destination.
-type Ends = (SocketAddr, SocketAddr);
+pub(super) type Ends = (SocketAddr, SocketAddr);
 /// Sequence number and content.
 type Segment<'a> = (u32, &'a [u8]);
 
 /// Each direction of each TCP connection, put together from its segments. It begins with its SYN, which the
 /// captures saw, and ends where the first octet is missing.
-fn streams_of(packets: &[Packet]) -> BTreeMap<Ends, Vec<u8>> {
+pub(super) fn streams_of(packets: &[Packet]) -> BTreeMap<Ends, Vec<u8>> {
     let mut directions: BTreeMap<Ends, (Option<u32>, Vec<Segment<'_>>)> = BTreeMap::new();
     for packet in packets {
         let Some((from, to, rest)) = ip(&packet.octets, 6) else { continue };

@@ -14,6 +14,7 @@ mod restart;
 mod roaming;
 mod setting;
 mod stranger;
+mod traces;
 
 use std::path::PathBuf;
 
@@ -77,6 +78,8 @@ pub(crate) fn checks() -> Vec<Check> {
         check("copies of a session's packets from another source are not believed", copies::session),
         check("captures over UDP show no long datagram, no amplification and no private endpoint", capture::udp),
         check("captures over TCP show no long frame and no private endpoint", capture::tcp),
+        check("traces over UDP have every datagram that was on the wire, and no other", traces::udp),
+        check("traces over TCP have every octet that was on the wire, and no other", traces::tcp),
         check("without a server a peer says so and exits with 3", codes::no_server),
         check("an unregistered target is said to be one, with exit code 4", codes::not_registered),
         check("symmetric NATs without the relay leave no path, with exit code 5", codes::no_path),
