@@ -11,11 +11,14 @@ use crate::nats;
 use crate::page::{Page, Refused};
 use crate::run::Edit;
 use crate::text::Text;
+use crate::trace::TracePage;
 use crate::{export, matrix};
 
 /// The page behind its calls.
 pub struct Api {
     page: Page,
+    /// What is shown instead of the page, while it is open.
+    trace: Option<TracePage>,
 }
 
 /// A scenario in the list.
@@ -28,18 +31,24 @@ struct Entry {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { page: Page::open("") }
+        Self { page: Page::open(""), trace: None }
     }
 }
 
 impl Api {
     /// Answers a call with `{"ok": …}` or `{"refused": text}`.
     pub fn call(&mut self, method: &str, argument: &str) -> String {
-        let answer = match self.answer(method, argument) {
-            Ok(value) => json!({ "ok": value }),
-            Err(Refused(text)) => json!({ "refused": text }),
-        };
-        answer.to_string()
+        let trace = self.of_trace(method, argument);
+        reply(trace.unwrap_or_else(|| self.answer(method, argument)))
+    }
+
+    /// Opens a trace, and answers as a call that shows a page does. A file that is refused changes nothing.
+    pub fn import(&mut self, name: &str, file: &[u8]) -> String {
+        reply(TracePage::open(name, file).and_then(|trace| {
+            let view = value(&trace.view());
+            self.trace = Some(trace);
+            view
+        }))
     }
 
     /// A file: the packets of the branch that is shown.
@@ -48,9 +57,33 @@ impl Api {
     /// No such kind, or the writer's.
     pub fn octets(&self, kind: &str) -> Result<Vec<u8>, Refused> {
         match kind {
+            _ if self.trace.is_some() => Err(Refused(Text::of("notice.trace.fixed"))),
             "pcapng" => self.page.capture(),
             _ => Err(Refused(Text::of("notice.no-method").with("name", kind))),
         }
+    }
+
+    /// What a trace answers; none where it is not asked.
+    fn of_trace(&mut self, method: &str, argument: &str) -> Option<Result<Value, Refused>> {
+        let trace = self.trace.as_mut()?;
+        Some(match method {
+            "page" => value(&trace.view()),
+            "seek" => read(argument).and_then(|index| value(&trace.seek(index))),
+            "ladder" => value(&trace.ladder()),
+            "rows" => read(argument).and_then(|(from, to)| value(&trace.rows(from, to))),
+            "bytes" => read(argument).and_then(|journey| value(&trace.bytes(journey)?)),
+            "text" => value(&export::text(&trace.whole_ladder())),
+            "whole" => value(&trace.whole_ladder()),
+            "digest" => value(&trace.digest()),
+            "question" => value(&()),
+            "suggestions" | "arrivals" => value(&[(); 0]),
+            "open" | "close" => {
+                self.trace = None;
+                return None;
+            }
+            "catalogue" | "cell" | "fragment" => return None,
+            _ => Err(Refused(Text::of("notice.trace.fixed"))),
+        })
     }
 
     fn answer(&mut self, method: &str, argument: &str) -> Result<Value, Refused> {
@@ -61,7 +94,7 @@ impl Api {
                 *page = Page::open(&read::<String>(argument)?);
                 value(&page.view())
             }
-            "page" => value(&page.view()),
+            "page" | "close" => value(&page.view()),
             "seek" => value(&page.seek(read(argument)?)),
             "ladder" => value(&page.ladder(page.branch_shown(), read(argument)?)),
             "bytes" => value(&page.bytes(read(argument)?)?),
@@ -78,6 +111,7 @@ impl Api {
                 value(&page.view())
             }
             "divergence" => value(&page.divergence(read(argument)?)),
+            "whole" => value(&page.ladder(page.branch_shown(), read(argument)?)),
             "beside" => {
                 let (branch, index) = read(argument)?;
                 value(&page.beside(branch, index))
@@ -120,6 +154,14 @@ fn catalogue() -> Value {
     };
     let scenarios: Vec<_> = scenario::ALL.iter().map(entry).collect();
     json!({ "scenarios": scenarios, "presets": nats::presets() })
+}
+
+fn reply(answer: Result<Value, Refused>) -> String {
+    let answer = match answer {
+        Ok(value) => json!({ "ok": value }),
+        Err(Refused(text)) => json!({ "refused": text }),
+    };
+    answer.to_string()
 }
 
 fn read<T: DeserializeOwned>(argument: &str) -> Result<T, Refused> {

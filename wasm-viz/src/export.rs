@@ -74,6 +74,9 @@ pub fn text(ladder: &Ladder) -> String {
             Row::Folded { count, .. } => {
                 let _ = writeln!(out, "{:>10}  +{count}", "");
             }
+            Row::Note { time, text, .. } => {
+                let _ = writeln!(out, "{:>6}.{:03}  {}", time / 1000, time % 1000, plain(text));
+            }
             Row::Packet(packet) => {
                 for (n, hop) in packet.hops.iter().enumerate() {
                     hop_line(&mut out, ladder, packet, hop, n == 0, width);

@@ -25,6 +25,11 @@ impl Viz {
         self.api.call(method, argument)
     }
 
+    /// See [`Api::import`].
+    pub fn import(&mut self, name: &str, file: &[u8]) -> String {
+        self.api.import(name, file)
+    }
+
     /// See [`Api::octets`]; empty where there is no such file.
     #[must_use]
     pub fn octets(&self, kind: &str) -> Vec<u8> {

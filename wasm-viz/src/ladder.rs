@@ -19,6 +19,8 @@ pub struct Ladder {
     pub columns: Vec<String>,
     /// The packets, in the order in which they were made, and what is folded away between them.
     pub rows: Vec<Row>,
+    /// How many rows there are; where `rows` has fewer they are to be fetched.
+    pub length: usize,
 }
 
 /// A row.
@@ -33,6 +35,15 @@ pub enum Row {
         count: usize,
         /// The step in which the first was sent.
         index: usize,
+    },
+    /// Something that is no packet, in a trace.
+    Note {
+        /// The step.
+        index: usize,
+        /// When, in microseconds.
+        time: u64,
+        /// What.
+        text: Text,
     },
 }
 
@@ -99,7 +110,7 @@ pub fn ladder(run: &Run, hops: &Hops, steps: &BTreeMap<JourneyId, String>, all: 
         rows.extend(packet(run, hops, journey, step, names).map(Row::Packet));
     }
     rows.extend(folded.map(|(count, index)| Row::Folded { count, index }));
-    Ladder { columns: columns(names), rows }
+    Ladder { columns: columns(names), length: rows.len(), rows }
 }
 
 fn packet(run: &Run, hops: &Hops, journey: JourneyId, step: Option<&String>, names: &World) -> Option<PacketRow> {

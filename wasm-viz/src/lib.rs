@@ -25,5 +25,6 @@ pub mod race;
 pub mod run;
 pub mod script;
 pub mod text;
+pub mod trace;
 pub mod why;
 pub mod words;

@@ -90,6 +90,8 @@ pub struct PageView {
     pub view: BTreeMap<String, String>,
     /// What of a link or an edit could not be done.
     pub notices: Vec<Text>,
+    /// What the trace is, where that is what is shown.
+    pub trace: Option<crate::trace::TraceView>,
 }
 
 /// A machine.
@@ -134,7 +136,7 @@ pub struct EditView {
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// `direct`, `relayed` or `none`.
+    /// `direct`, `relayed` or `none`; `unknown` where a trace does not tell.
     pub kind: &'static str,
     /// The same in words.
     pub text: Text,
@@ -263,6 +265,7 @@ impl Page {
             cursor: self.cursor,
             view: self.view.clone(),
             notices: self.notices.clone(),
+            trace: None,
         }
     }
 

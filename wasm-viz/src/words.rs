@@ -129,17 +129,7 @@ pub fn packet_name(world: &World, packet: &Packet) -> Text {
 
 fn message_name(world: &World, octets: &[u8]) -> Option<Text> {
     let packet = Message::decode(octets).ok()?;
-    let outer = match &packet {
-        Message::Discover(_) => "Discover",
-        Message::Discovered(_) => "Discovered",
-        Message::Register(_) => "Register",
-        Message::Registered(_) => "Registered",
-        Message::Punch(_) => "Punch",
-        Message::PunchReply(_) => "PunchReply",
-        Message::Sealed(_) => "Sealed",
-        Message::Relayed(_) => "Relayed",
-        Message::Reset(_) => "Reset",
-    };
+    let outer = kind(&packet);
     let inner = match packet {
         Message::Sealed(_) | Message::Relayed(_) => sealed_in(&packet).and_then(|sealed| open(world, &sealed)),
         _ => None,
@@ -150,6 +140,26 @@ fn message_name(world: &World, octets: &[u8]) -> Option<Text> {
         Some(inner) => literal(inner),
         None => literal(outer),
     })
+}
+
+const fn kind(packet: &Message<'_>) -> &'static str {
+    match packet {
+        Message::Discover(_) => "Discover",
+        Message::Discovered(_) => "Discovered",
+        Message::Register(_) => "Register",
+        Message::Registered(_) => "Registered",
+        Message::Punch(_) => "Punch",
+        Message::PunchReply(_) => "PunchReply",
+        Message::Sealed(_) => "Sealed",
+        Message::Relayed(_) => "Relayed",
+        Message::Reset(_) => "Reset",
+    }
+}
+
+/// What a packet is that nobody opens.
+#[must_use]
+pub fn kind_name(octets: &[u8]) -> Option<&'static str> {
+    Some(kind(&Message::decode(octets).ok()?))
 }
 
 /// What a sealed packet holds, and who has the key.

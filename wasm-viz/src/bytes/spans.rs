@@ -35,6 +35,11 @@ impl Field {
         Self { name: name.into(), at, length, value: value.to_string(), parts: Vec::new() }
     }
 
+    /// Octets of which nothing is known.
+    pub(crate) fn octets(octets: &[u8], at: usize) -> Self {
+        Self::leaf("octets", at, octets.len(), hex(octets))
+    }
+
     /// A field of parts that lie one after the other.
     pub(super) fn branch(name: impl Into<String>, at: usize, parts: Vec<Self>) -> Self {
         let end = parts.last().map_or(at, |part| part.at + part.length);

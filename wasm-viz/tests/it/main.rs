@@ -3,4 +3,5 @@
 
 mod bytes;
 mod page;
+mod trace;
 mod words;

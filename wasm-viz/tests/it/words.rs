@@ -30,6 +30,7 @@ fn listed() -> BTreeSet<String> {
     for (name, _) in scenario::ALL {
         keys.extend([format!("title.{name}"), format!("story.{name}")]);
     }
+    keys.extend(pinhole_viz::trace::event_keys());
     let verdicts = include_str!("../../../spec/registries/verdicts.csv").lines().skip(1);
     let names = verdicts.filter_map(|line| line.split(',').nth(1)).filter(|name| !name.is_empty());
     keys.extend(names.map(|name| format!("verdict.{name}")));
@@ -37,7 +38,7 @@ fn listed() -> BTreeSet<String> {
 }
 
 /// The keys in a piece of JSON, each with the operands that came with it.
-fn collect(value: &Value, into: &mut BTreeMap<String, BTreeSet<String>>) {
+pub(crate) fn collect(value: &Value, into: &mut BTreeMap<String, BTreeSet<String>>) {
     match value {
         Value::Object(map) => {
             if let Some(key) = map.get("key").and_then(Value::as_str)
@@ -72,6 +73,7 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
             }
         }
     }
+    crate::trace::shown(&mut keys);
     keys
 }
 
