@@ -52,6 +52,7 @@ mod request;
 mod rng;
 pub mod seal;
 pub mod server;
+pub mod sorted;
 pub mod time;
 mod timers;
 pub mod url;

@@ -4,10 +4,11 @@
 //! answered and answers a repeat alike, without acting again. On a stream nothing is repeated, but a
 //! request that stays unanswered is given up all the same.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::constants::{MAX_ANSWERS, MAX_REQUEST_RETRIES, MAX_REQUESTS, REQUEST_RETRY};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::message::{Reply, Request, RequestId};
 
@@ -15,7 +16,7 @@ use crate::wire::message::{Reply, Request, RequestId};
 #[derive(Clone, Debug)]
 pub(crate) struct Requests<T> {
     next: RequestId,
-    outstanding: BTreeMap<RequestId, Outstanding<T>>,
+    outstanding: SortedMap<RequestId, Outstanding<T>>,
     round_trip: Option<Duration>,
 }
 
@@ -42,12 +43,12 @@ pub(crate) enum Due<T> {
 
 impl<T: Clone> Requests<T> {
     pub(crate) const fn new() -> Self {
-        Self { next: 0, outstanding: BTreeMap::new(), round_trip: None }
+        Self { next: 0, outstanding: SortedMap::new(), round_trip: None }
     }
 
     /// Continues after requests that were sent before there was a table: `next` is the first free id.
     pub(crate) const fn resume(next: RequestId, round_trip: Option<Duration>) -> Self {
-        Self { next, outstanding: BTreeMap::new(), round_trip }
+        Self { next, outstanding: SortedMap::new(), round_trip }
     }
 
     /// Takes an id for a request that its sender repeats by its own rules, or not at all.

@@ -1,19 +1,18 @@
 //! Deadlines by name.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 
 /// What is due when. A name has one deadline at most.
 #[derive(Clone, Debug)]
 pub(crate) struct Timers<K> {
-    due: BTreeSet<(Instant, K)>,
-    by_name: BTreeMap<K, Instant>,
+    due: SortedSet<(Instant, K)>,
+    by_name: SortedMap<K, Instant>,
 }
 
 impl<K: Ord + Copy> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self { due: BTreeSet::new(), by_name: BTreeMap::new() }
+        Self { due: SortedSet::new(), by_name: SortedMap::new() }
     }
 
     /// Sets or moves a deadline.

@@ -1,13 +1,13 @@
 //! Who runs what in a world, and what becomes of an [`Action`].
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use pinhole_proto::noise::public_key;
 use pinhole_proto::peer::{Peer, PeerCommand, PeerConfig, PeerEvent, PeerReply, SessionHandle};
 use pinhole_proto::server::{Server, ServerConfig, ServerEvent};
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{CommandError, Duration, Engine as _, PeerId, ServerKey};
 
 use crate::HostOptions;
@@ -20,10 +20,10 @@ use crate::worlds::{PeerSaid, peer_node, server_event};
 /// The engines of a world with what is needed to start them anew.
 #[derive(Clone, Default)]
 pub struct Cast {
-    roles: BTreeMap<HostId, Role>,
+    roles: SortedMap<HostId, Role>,
     /// Octets of byte streams that applications wrote and took.
-    written: BTreeMap<(HostId, SessionHandle), u64>,
-    taken: BTreeMap<(HostId, SessionHandle), u64>,
+    written: SortedMap<(HostId, SessionHandle), u64>,
+    taken: SortedMap<(HostId, SessionHandle), u64>,
 }
 
 /// What runs on a host.
@@ -140,7 +140,7 @@ impl Cast {
         if count > MAX_WRITE {
             return Err(ActionError::Refused(CommandError::TooLong));
         }
-        let written = self.written.entry((host, session)).or_default();
+        let written = self.written.or_insert_with((host, session), Default::default);
         let octets: Vec<u8> = (*written..*written + u64::from(count)).map(octet_at).collect();
         if let PeerReply::Written(taken) = command(world, host, PeerCommand::Write { session, octets: &octets })? {
             *written += taken as u64;
@@ -155,7 +155,7 @@ impl Cast {
             _ => 0,
         });
         let arrived = arrived.sum::<u64>();
-        let taken = self.taken.entry((host, session)).or_default();
+        let taken = self.taken.or_insert_with((host, session), Default::default);
         let octets = u32::try_from(arrived - *taken).unwrap_or(u32::MAX);
         command(world, host, PeerCommand::Consume { session, octets })?;
         *taken += u64::from(octets);

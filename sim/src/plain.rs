@@ -1,9 +1,10 @@
 //! An engine without a protocol: open ports, an echo, and whatever it is told to send. The draft's plain
 //! hosts, strangers, and competitors for a NAT's ports run it.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{
     CommandError, Discard, Duration, Endpoint, Engine, Family, Input, Instant, NetError, Output, SocketId, StreamId,
     StreamInput, Transport,
@@ -110,7 +111,7 @@ pub struct Plain {
     sockets: u32,
     dials: u64,
     /// The streams: the socket that each belongs to and its other end.
-    streams: BTreeMap<StreamId, (SocketId, Endpoint)>,
+    streams: SortedMap<StreamId, (SocketId, Endpoint)>,
     flows: Option<Flows>,
     orders: VecDeque<Order>,
     current: Option<Order>,
@@ -144,7 +145,7 @@ impl Plain {
             begun: false,
             sockets: 0,
             dials: 0,
-            streams: BTreeMap::new(),
+            streams: SortedMap::new(),
             flows: None,
             orders: VecDeque::new(),
             current: None,

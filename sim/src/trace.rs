@@ -4,10 +4,10 @@ mod discarded;
 mod ladder;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{Address, Discard, Duration, Endpoint, Instant};
 use serde::{Serialize, Serializer};
 
@@ -265,12 +265,12 @@ impl Trace {
     /// line and for each that went no further.
     #[must_use]
     pub fn ladder(&self) -> String {
-        ladder::draw(&self.records, &self.names, &BTreeMap::new())
+        ladder::draw(&self.records, &self.names, &SortedMap::new())
     }
 
     /// The ladder with words beside the packets of these names.
     #[must_use]
-    pub fn ladder_with(&self, words: &BTreeMap<JourneyId, String>) -> String {
+    pub fn ladder_with(&self, words: &SortedMap<JourneyId, String>) -> String {
         ladder::draw(&self.records, &self.names, words)
     }
 

@@ -1,9 +1,8 @@
 //! What is to be seen after one step: the machines, what is under way, the tables, what was just decided.
 
-use std::collections::BTreeMap;
-
 use pinhole_proto::Instant;
 use pinhole_proto::peer::Peer;
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::nat::{Row, RowId};
 use pinhole_sim::trace::{Record, What};
 use pinhole_sim::{NatId, Place, World};
@@ -320,7 +319,7 @@ fn row_name(nat: &str, row: RowId) -> String {
 
 fn table(before: &World, world: &World, nat: NatId) -> Table {
     let name = world.trace().name(Place::Nat(nat)).to_owned();
-    let old: BTreeMap<RowId, &Row> = before.nat(nat).rows().map(|row| (row.id, row)).collect();
+    let old: SortedMap<RowId, &Row> = before.nat(nat).rows().map(|row| (row.id, row)).collect();
     let here = world.nat(nat);
     let now = world.now();
     let rows = here.rows().map(|row| {

@@ -1,8 +1,7 @@
 //! The ways of packets: a hop is one network that a packet crosses, a journey all its hops.
 
-use std::collections::BTreeMap;
-
 use pinhole_proto::Instant;
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::trace::What;
 use pinhole_sim::{JourneyId, Place};
 
@@ -33,7 +32,7 @@ pub struct Hop {
 #[derive(Clone, Debug, Default)]
 pub struct Hops {
     all: Vec<Hop>,
-    by_journey: BTreeMap<JourneyId, Vec<usize>>,
+    by_journey: SortedMap<JourneyId, Vec<usize>>,
 }
 
 impl Hops {
@@ -67,7 +66,7 @@ impl Hops {
             let (journey, from, to) = (record.journey, record.from, record.to);
             let index = hops.all.len();
             hops.all.push(Hop { journey, from, to, sent: step, record: at, left: record.at, due, arrival: None });
-            hops.by_journey.entry(journey).or_default().push(index);
+            hops.by_journey.or_insert_with(journey, Vec::new).push(index);
             if due.is_some() {
                 open.push(index);
             }

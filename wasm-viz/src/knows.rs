@@ -1,10 +1,9 @@
 //! Who knows what: the knowledge of each machine as facts, and which of them the last step added.
 
-use std::collections::BTreeMap;
-
 use pinhole_proto::PeerId;
 use pinhole_proto::peer::Peer;
 use pinhole_proto::server::Server;
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::{HostId, NatId, Place, World};
 use serde::Serialize;
 
@@ -103,7 +102,7 @@ fn server_facts(world: &World, server: &Server) -> Vec<Text> {
 }
 
 /// The peers' names by their keys.
-fn names(world: &World) -> BTreeMap<PeerId, String> {
+fn names(world: &World) -> SortedMap<PeerId, String> {
     let name = |host: HostId| {
         let id = world.engine_if::<Peer>(host)?.id();
         Some((id, world.trace().name(Place::Host(host)).to_owned()))

@@ -1,8 +1,7 @@
 //! The ladder: a row for each packet, from the machine that made it to where it ended.
 
-use std::collections::BTreeMap;
-
 use pinhole_proto::server::Server;
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::{JourneyId, NatId, Place, RealmId, World};
 use serde::Serialize;
 
@@ -93,7 +92,7 @@ pub struct HopRow {
 
 /// Draws the ladder: of every packet, or of those in `steps` with the others folded.
 #[must_use]
-pub fn ladder(run: &Run, hops: &Hops, steps: &BTreeMap<JourneyId, String>, all: bool, names: &World) -> Ladder {
+pub fn ladder(run: &Run, hops: &Hops, steps: &SortedMap<JourneyId, String>, all: bool, names: &World) -> Ladder {
     let mut rows = Vec::new();
     let mut folded: Option<(usize, usize)> = None;
     let all = all || steps.is_empty();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinhole_proto::peer::{PathKind, PeerEvent};
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::action::Action;
 use pinhole_sim::scenario::{self, Scenario};
 use pinhole_sim::worlds::PeerSaid;
@@ -44,7 +45,7 @@ pub struct Branch {
     run: Run,
     hops: Hops,
     end: World,
-    steps: BTreeMap<JourneyId, String>,
+    steps: SortedMap<JourneyId, String>,
     milestones: Vec<Milestone>,
 }
 

@@ -1,9 +1,9 @@
 //! What the page says, as keys and operands. The words are templates in `web/i18n/`, one per key and
 //! language; no sentence is made here.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use pinhole_proto::sorted::SortedMap;
 use serde::Serialize;
 
 /// A sentence, a label or a word: the key of a template and what goes into it.
@@ -12,8 +12,8 @@ pub struct Text {
     /// The template's key.
     pub key: String,
     /// What goes into it, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub with: BTreeMap<&'static str, Operand>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub with: SortedMap<&'static str, Operand>,
 }
 
 /// What goes into a template.
@@ -32,7 +32,7 @@ impl Text {
     /// The template `key` without operands.
     #[must_use]
     pub fn of(key: impl Into<String>) -> Self {
-        Self { key: key.into(), with: BTreeMap::new() }
+        Self { key: key.into(), with: SortedMap::new() }
     }
 
     /// The same with a literal operand.

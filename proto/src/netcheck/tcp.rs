@@ -1,6 +1,5 @@
 //! A check over TCP: the same questions on streams, and the server's dials for the filter.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::api::NetCheckSnapshot;
@@ -12,6 +11,7 @@ use crate::constants::DIAL_BACK_PATIENCE;
 use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::{NetError, SocketId, StreamId, StreamInput, Transport};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::wire::code::DialBack;
 use crate::wire::discover::TransactionId;
@@ -22,7 +22,7 @@ use crate::wire::{Deframer, Discovered, Packet, frame_header};
 pub(super) struct Tcp {
     course: Course,
     batch: Vec<Call>,
-    streams: BTreeMap<StreamId, Stream>,
+    streams: SortedMap<StreamId, Stream>,
     /// The stream from the filter port to the server.
     filter: Option<StreamId>,
 }
@@ -50,7 +50,7 @@ struct Stream {
 impl Tcp {
     pub(super) fn start(core: &mut Core) -> Self {
         let course = Course::start(core, Transport::Tcp);
-        Self { course, batch: Vec::new(), streams: BTreeMap::new(), filter: None }
+        Self { course, batch: Vec::new(), streams: SortedMap::new(), filter: None }
     }
 
     pub(super) const fn ports(&mut self) -> &mut Ports {

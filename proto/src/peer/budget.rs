@@ -1,17 +1,18 @@
 //! How much goes to an address that nobody has proved (`spec/punching.md`, "Budgets"; SEC-8, SEC-9).
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
 use crate::constants::{MAX_PROBE_OCTETS, MAX_PROBED, MAX_PROBES, MAX_SHOT_AT, MAX_SHOTS, PROBE_PERIOD, SHOT_PERIOD};
 use crate::endpoint::Address;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 
 /// What went to each unproved address within the latest period, over all sessions and ports.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Budget {
-    spent: BTreeMap<Address, VecDeque<Probe>>,
+    spent: SortedMap<Address, VecDeque<Probe>>,
     /// Shots of attempts that the other peer agreed to, which have a budget of their own.
-    shots: BTreeMap<Address, Shots>,
+    shots: SortedMap<Address, Shots>,
 }
 
 /// A packet that was taken out of the budget; there are at most [`MAX_PROBES`] for an address.
@@ -38,7 +39,7 @@ impl Budget {
                 return false;
             }
         }
-        let probes = self.spent.entry(address).or_default();
+        let probes = self.spent.or_insert_with(address, Default::default);
         while probes.front().is_some_and(|probe| !is_spent(probe)) {
             probes.pop_front();
         }
@@ -61,7 +62,7 @@ impl Budget {
                 return false;
             }
         }
-        let spent = self.shots.entry(address).or_insert(Shots { since: now, packets: 0 });
+        let spent = self.shots.or_insert_with(address, || Shots { since: now, packets: 0 });
         if now - spent.since >= SHOT_PERIOD {
             *spent = Shots { since: now, packets: 0 };
         }

@@ -1,6 +1,5 @@
 //! What the parts of a peer share: queue, timers, dice, local ports and streams.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::api::{PeerConfig, PeerEvent, SessionHandle};
@@ -13,6 +12,7 @@ use crate::engine::{Interface, MAX_UNWRITTEN, SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::outbox::Outbox;
 use crate::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::timers::Timers;
 use crate::wire::sealed::Index;
@@ -111,9 +111,9 @@ pub(super) struct Core {
     /// Whether they were told yet; there may be none at times.
     pub(super) interfaces_told: bool,
     pub(super) ports: Vec<Port>,
-    pub(super) streams: BTreeMap<StreamId, Stream>,
+    pub(super) streams: SortedMap<StreamId, Stream>,
     pub(super) budget: Budget,
-    pub(super) discards: BTreeMap<Discard, u64>,
+    pub(super) discards: SortedMap<Discard, u64>,
     next_socket: u32,
     next_stream: u64,
 }
@@ -132,9 +132,9 @@ impl Core {
             interfaces: Vec::new(),
             interfaces_told: false,
             ports: Vec::new(),
-            streams: BTreeMap::new(),
+            streams: SortedMap::new(),
             budget: Budget::default(),
-            discards: BTreeMap::new(),
+            discards: SortedMap::new(),
             next_socket: 0,
             next_stream: 0,
         }
@@ -142,7 +142,7 @@ impl Core {
 
     /// Counts something ignored inside a packet that was otherwise accepted.
     pub(super) fn note(&mut self, discard: Discard) {
-        *self.discards.entry(discard).or_default() += 1;
+        *self.discards.or_insert_with(discard, || 0) += 1;
     }
 
     pub(super) fn event(&mut self, event: PeerEvent<'static>) {

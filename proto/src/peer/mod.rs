@@ -17,7 +17,6 @@ mod session;
 mod snapshot;
 mod streams;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 pub use api::*;
@@ -30,6 +29,7 @@ use crate::engine::{CommandError, Engine, Input, Interface, Output, SocketId, St
 use crate::key::PeerId;
 use crate::noise::public_key;
 use crate::outbox::Next;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::code::Refusal;
 use crate::wire::control::{Introduce, Refuse};
@@ -49,7 +49,7 @@ use session::{Role, Session, Source, Stage};
 pub struct Peer {
     core: Core,
     leg: Leg,
-    sessions: BTreeMap<SessionHandle, Session>,
+    sessions: SortedMap<SessionHandle, Session>,
     early: EarlyPunches,
     next_handle: u32,
     stopped: bool,
@@ -63,7 +63,7 @@ impl Peer {
         let id = public_key(&*config.x25519, &config.secret);
         let mut core = Core::new(config, id, seed, now);
         let leg = Leg::new(&mut core);
-        Self { core, leg, sessions: BTreeMap::new(), early: EarlyPunches::default(), next_handle: 0, stopped: false }
+        Self { core, leg, sessions: SortedMap::new(), early: EarlyPunches::default(), next_handle: 0, stopped: false }
     }
 
     /// The peer's public key: its name.

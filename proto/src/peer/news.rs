@@ -74,7 +74,8 @@ impl Peer {
         let initiator = introduce.initiator;
         if let Some(handle) = self.by_id(&introduce.session) {
             // [R-INTRO-012]
-            if let Some(answer) = self.sessions[&handle].answered(&introduce.message_1) {
+            if let Some(answer) = self.sessions.get(&handle).and_then(|session| session.answered(&introduce.message_1))
+            {
                 self.leg.answer(&mut self.core, slot, request, Reply::Answer(answer));
             } else {
                 self.core.note(Discard::HandshakeFailed);

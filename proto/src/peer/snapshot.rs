@@ -1,6 +1,5 @@
 //! A peer's state to look at: for tests, transcripts and the page.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::Serialize;
@@ -12,6 +11,7 @@ use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::key::PeerId;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::code::Mapping;
 
@@ -35,7 +35,7 @@ pub struct PeerSnapshot {
     /// The next deadline.
     pub deadline: Option<Instant>,
     /// Discards inside accepted inputs, by reason.
-    pub discards: BTreeMap<Discard, u64>,
+    pub discards: SortedMap<Discard, u64>,
 }
 
 /// One transport and family of the leg to the server.

@@ -1,7 +1,5 @@
 //! What every part of the server uses: ways out, timers, dice, and the count of what was discarded.
 
-use alloc::collections::BTreeMap;
-
 use super::api::{Recipient, ServerConfig, ServerEvent};
 use super::dial_back::DialBacks;
 use super::forward::{Ask, AskId, Errand, Forwards};
@@ -14,6 +12,7 @@ use crate::engine::{SocketId, StreamId, Transport};
 use crate::key::PeerId;
 use crate::outbox::Outbox;
 use crate::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::wire::Index;
@@ -56,7 +55,7 @@ pub(super) struct Common {
     pub(super) timers: Timers<Timer>,
     /// Values that appear on the wire.
     pub(super) visible: Rng,
-    pub(super) discards: BTreeMap<Discard, u64>,
+    pub(super) discards: SortedMap<Discard, u64>,
     pub(super) forwards: Forwards,
 }
 
@@ -112,6 +111,6 @@ impl Common {
     }
 
     pub(super) fn count(&mut self, discard: Discard) {
-        *self.discards.entry(discard).or_insert(0) += 1;
+        *self.discards.or_insert_with(discard, || 0) += 1;
     }
 }

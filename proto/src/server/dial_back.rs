@@ -6,8 +6,6 @@
 //! over         `Discovered` with a `DialBack` on the stream that asked
 //! ```
 
-use alloc::collections::BTreeMap;
-
 use super::common::Timer;
 use super::rate::RateLimiter;
 use super::streams::Streams;
@@ -16,6 +14,7 @@ use crate::endpoint::{Address, Endpoint};
 use crate::engine::{NetError, SocketId, StreamId};
 use crate::outbox::Outbox;
 use crate::server::api::ServerEvent;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::wire::code::DialBack;
@@ -24,7 +23,7 @@ use crate::wire::{Discovered, Packet, frame_header};
 /// The dials under way, and how often each source asked.
 #[derive(Clone, Debug)]
 pub(super) struct DialBacks {
-    table: BTreeMap<StreamId, Dial>,
+    table: SortedMap<StreamId, Dial>,
     rates: RateLimiter<Address>,
     next_stream: u64,
 }
@@ -42,7 +41,7 @@ type Out = Outbox<ServerEvent<'static>>;
 impl DialBacks {
     pub(super) fn new() -> Self {
         Self {
-            table: BTreeMap::new(),
+            table: SortedMap::new(),
             rates: RateLimiter::new(DIAL_BACKS_PER_SECOND, DIAL_BACKS_BURST),
             next_stream: 0,
         }

@@ -18,7 +18,7 @@
 //! The layout is the project's own affair and may change with every release: engines of one process, or nodes of
 //! one operator, run the same.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,7 @@ use crate::endpoint::Family;
 use crate::engine::Transport;
 use crate::key::PeerId;
 use crate::outbox::Outbox;
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Instant};
 use crate::timers::Timers;
 use crate::wire::code::Refusal;
@@ -112,8 +113,8 @@ pub(super) enum Errand {
 /// What was asked and not answered, and what was answered lately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Forwards {
-    asked: BTreeMap<AskId, Asked>,
-    answered: BTreeMap<AskId, Told>,
+    asked: SortedMap<AskId, Asked>,
+    answered: SortedMap<AskId, Told>,
     order: VecDeque<(Instant, AskId)>,
 }
 

@@ -73,7 +73,6 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 pub use api::{Limits, Recipient, ServerCommand, ServerConfig, ServerEvent, ServerStream, UnregisterReason};
@@ -84,6 +83,7 @@ use crate::engine::{CommandError, Engine, Input, Output, StreamId, StreamInput, 
 use crate::noise::public_key;
 use crate::outbox::{Next, Outbox};
 use crate::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::wire::control::{Acknowledge, PathReply};
@@ -133,7 +133,7 @@ impl Server {
             streams: Streams::default(),
             timers: Timers::new(),
             visible,
-            discards: BTreeMap::new(),
+            discards: SortedMap::new(),
             forwards: Forwards::default(),
         };
         Self {

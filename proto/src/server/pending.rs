@@ -6,7 +6,6 @@
 //!                  └─ PENDING_LIFETIME, or pushed out by newer ones
 //! ```
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::common::{Common, Timer};
@@ -15,6 +14,7 @@ use crate::association::{Association, Lane};
 use crate::constants::{MAX_PENDING_SOURCES, PENDING_LIFETIME};
 use crate::discard::Discard;
 use crate::key::PeerId;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 use crate::wire::control::{PathCheck, PathReply};
 use crate::wire::message::{Message, Reply, Request, RequestId};
@@ -26,9 +26,9 @@ pub(super) type HandshakeId = [u8; 32];
 /// The pending registrations, the oldest of which makes room.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PendingTable {
-    table: BTreeMap<Index, Pending>,
-    by_handshake: BTreeMap<HandshakeId, Index>,
-    by_age: BTreeSet<(Instant, Index)>,
+    table: SortedMap<Index, Pending>,
+    by_handshake: SortedMap<HandshakeId, Index>,
+    by_age: SortedSet<(Instant, Index)>,
 }
 
 /// A handshake whose initiator has not answered yet.

@@ -1,8 +1,7 @@
 //! Rates by key: how often something may happen, in a table of bounded size.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
 use crate::constants::MAX_RATES;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Instant};
 
 /// A rate for each key: so many a second, so many at once.
@@ -13,8 +12,8 @@ use crate::time::{Duration, Instant};
 pub(super) struct RateLimiter<K> {
     every: Duration,
     burst: u32,
-    whole_at: BTreeMap<K, Instant>,
-    order: BTreeSet<(Instant, K)>,
+    whole_at: SortedMap<K, Instant>,
+    order: SortedSet<(Instant, K)>,
 }
 
 impl<K: Ord + Copy> RateLimiter<K> {
@@ -22,8 +21,8 @@ impl<K: Ord + Copy> RateLimiter<K> {
         Self {
             every: Duration::from_secs(1) / per_second.max(1),
             burst: burst.max(1),
-            whole_at: BTreeMap::new(),
-            order: BTreeSet::new(),
+            whole_at: SortedMap::new(),
+            order: SortedSet::new(),
         }
     }
 

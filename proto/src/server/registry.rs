@@ -1,7 +1,6 @@
 //! All registered peers (`spec/registration.md`).
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::api::{Limits, ServerEvent, UnregisterReason};
@@ -15,6 +14,7 @@ use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{StreamId, Transport};
 use crate::key::PeerId;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::code::Refusal;
 use crate::wire::control::Rejected;
@@ -25,9 +25,9 @@ use crate::wire::{Index, Sealed};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registry {
     /// Boxed, because half of a tree's places are empty.
-    table: BTreeMap<Index, Box<Registration>>,
-    by_peer: BTreeMap<PeerId, Index>,
-    per_source: BTreeMap<Address, usize>,
+    table: SortedMap<Index, Box<Registration>>,
+    by_peer: SortedMap<PeerId, Index>,
+    per_source: SortedMap<Address, usize>,
     /// Indexes whose registration has ended, to be issued again.
     freed: Vec<Index>,
 }
@@ -91,7 +91,7 @@ impl Registry {
             self.remove(now, old, UnregisterReason::Replaced, common);
         }
         let registration = Registration::new(now, proved, common);
-        *self.per_source.entry(registration.home).or_insert(0) += 1;
+        *self.per_source.or_insert_with(registration.home, || 0) += 1;
         self.by_peer.insert(peer, index);
         self.table.insert(index, Box::new(registration));
     }

@@ -5,7 +5,7 @@
 //! peer that wants the channel: it asked for it, accepted its session, or has used it.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -20,6 +20,7 @@ use crate::discard::Discard;
 use crate::endpoint::Family;
 use crate::engine::{StreamId, Transport};
 use crate::key::PeerId;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::code::packet;
 use crate::wire::sealed::RELAYED_HEADER;
@@ -28,10 +29,10 @@ use crate::wire::{ChannelId, Relayed, SessionId};
 /// All channels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Relay {
-    channels: BTreeMap<u64, Channel>,
-    by_side: BTreeMap<ChannelId, (u64, usize)>,
-    by_session: BTreeMap<SessionKey, u64>,
-    per_peer: BTreeMap<PeerId, usize>,
+    channels: SortedMap<u64, Channel>,
+    by_side: SortedMap<ChannelId, (u64, usize)>,
+    by_session: SortedMap<SessionKey, u64>,
+    per_peer: SortedMap<PeerId, usize>,
     next: u64,
 }
 
@@ -61,7 +62,7 @@ struct Flow {
     sent: u64,
     unanswered: usize,
     /// Streams that are not read until credit comes.
-    held_up: BTreeSet<StreamId>,
+    held_up: SortedSet<StreamId>,
     /// The next number; whatever comes first is the first.
     expected: Option<u64>,
     /// The side that what waits here is for.
@@ -373,7 +374,7 @@ impl Relay {
         };
         flow.unanswered = change(flow.unanswered);
         common.timers.clear(Timer::Credit(number));
-        for stream in core::mem::take(&mut flow.held_up) {
+        for &stream in core::mem::take(&mut flow.held_up).iter() {
             common.streams.let_go(Waiter::Channel(number), Waiter::Stream(stream));
         }
     }
@@ -429,7 +430,7 @@ impl Relay {
         if !self.may_want(peer, limits) {
             return Err(Refused);
         }
-        *self.per_peer.entry(peer).or_insert(0) += 1;
+        *self.per_peer.or_insert_with(peer, || 0) += 1;
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.sides[at].wanted = true;
         }
@@ -442,7 +443,7 @@ impl Relay {
         };
         common.timers.clear(Timer::Channel(number));
         common.timers.clear(Timer::Credit(number));
-        for &stream in channel.flow.iter().flat_map(|flow| &flow.held_up) {
+        for &stream in channel.flow.iter().flat_map(|flow| flow.held_up.iter()) {
             common.streams.let_go(Waiter::Channel(number), Waiter::Stream(stream));
         }
         let [a, b] = &channel.sides;

@@ -1,6 +1,5 @@
 //! A view of a server's state for tests, transcripts and pages.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use crate::discard::Discard;
 use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::key::PeerId;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::code::Policy;
 
@@ -38,7 +38,7 @@ pub struct ServerSnapshot {
     /// Answers to other engines that are remembered.
     pub told: usize,
     /// What was discarded, by reason.
-    pub discards: BTreeMap<Discard, u64>,
+    pub discards: SortedMap<Discard, u64>,
 }
 
 /// The tables of rates, each of which has at most [`MAX_RATES`](crate::constants::MAX_RATES) keys.

@@ -1,17 +1,16 @@
 //! The server's ports: UDP and TCP, main and alternate, for each family.
 
-use alloc::collections::BTreeMap;
-
 use super::api::{ServerConfig, ServerEvent};
 use crate::discard::Discard;
 use crate::endpoint::{Endpoint, Family};
 use crate::engine::{NetError, SocketId, Transport};
 use crate::outbox::Outbox;
+use crate::sorted::SortedMap;
 
 /// The ports that were ordered and did not fail.
 #[derive(Clone, Debug)]
 pub(super) struct Sockets {
-    table: BTreeMap<SocketId, Socket>,
+    table: SortedMap<SocketId, Socket>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +37,7 @@ enum State {
 impl Sockets {
     /// Orders every port of the configuration.
     pub(super) fn open(config: &ServerConfig, out: &mut Outbox<ServerEvent<'static>>) -> Self {
-        let mut table = BTreeMap::new();
+        let mut table = SortedMap::new();
         let families: &[Family] = if config.ipv6 { &[Family::V4, Family::V6] } else { &[Family::V4] };
         let mut first = [None; 2];
         for &family in families {

@@ -9,7 +9,6 @@
 //! A stream that takes relayed octets slowly holds up those who send them: they are not read until it has
 //! taken enough ([`Streams::hold_up`]). What a held-up stream had already delivered waits here.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::api::{Limits, ServerEvent, ServerStream};
@@ -20,6 +19,7 @@ use crate::discard::Discard;
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{MAX_UNWRITTEN, SocketId, StreamId};
 use crate::outbox::Outbox;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::wire::{Deframer, Index, frame_header};
@@ -27,8 +27,8 @@ use crate::wire::{Deframer, Index, frame_header};
 /// All accepted streams.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
-    table: BTreeMap<StreamId, Stream>,
-    per_source: BTreeMap<Address, usize>,
+    table: SortedMap<StreamId, Stream>,
+    per_source: SortedMap<Address, usize>,
     /// Registrations that lost their stream and do not know it yet.
     lost: Vec<(Index, StreamId)>,
     /// Those that were held up by a stream or channel that is gone or has room.
@@ -46,8 +46,8 @@ struct Stream {
     unwritten: usize,
     /// What arrived behind a frame that could not be relayed, that frame included.
     backlog: Vec<u8>,
-    held_up_by: BTreeSet<Waiter>,
-    holds_up: BTreeSet<Waiter>,
+    held_up_by: SortedSet<Waiter>,
+    holds_up: SortedSet<Waiter>,
 }
 
 /// What can wait, and be waited for, when octets are relayed over streams.
@@ -90,8 +90,8 @@ impl Streams {
             deframer: Deframer::default(),
             unwritten: 0,
             backlog: Vec::new(),
-            held_up_by: BTreeSet::new(),
-            holds_up: BTreeSet::new(),
+            held_up_by: SortedSet::new(),
+            holds_up: SortedSet::new(),
         };
         self.table.insert(stream, entry);
         // [R-LIM-003]
@@ -276,7 +276,7 @@ impl Streams {
             return false;
         };
         timers.clear(Timer::Stream(stream));
-        for slow in entry.held_up_by {
+        for &slow in entry.held_up_by.iter() {
             let Waiter::Stream(slow) = slow else {
                 continue;
             };
@@ -337,7 +337,7 @@ impl Streams {
             return;
         };
         timers.clear(Timer::Stall(slow));
-        for waiter in core::mem::take(&mut entry.holds_up) {
+        for &waiter in core::mem::take(&mut entry.holds_up).iter() {
             self.let_go(Waiter::Stream(slow), waiter);
         }
     }

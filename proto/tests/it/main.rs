@@ -9,6 +9,7 @@ mod paths;
 mod registration;
 mod registries;
 mod sessions;
+mod sorted;
 mod streams;
 mod vectors;
 mod world;

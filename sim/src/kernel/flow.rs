@@ -1,8 +1,9 @@
 //! The two halves of an established connection: what was sent and not acknowledged, and what arrived
 //! and was not read.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{Duration, Instant};
 
 use crate::packet::Octets;
@@ -177,14 +178,22 @@ pub(super) struct Receiver {
     capacity: u32,
     ready: VecDeque<Octets>,
     held: usize,
-    early: BTreeMap<u64, (Octets, bool)>,
+    early: SortedMap<u64, (Octets, bool)>,
     reading: bool,
     finished: bool,
 }
 
 impl Receiver {
     pub(super) const fn new(next: u64, capacity: u32) -> Self {
-        Self { next, capacity, ready: VecDeque::new(), held: 0, early: BTreeMap::new(), reading: true, finished: false }
+        Self {
+            next,
+            capacity,
+            ready: VecDeque::new(),
+            held: 0,
+            early: SortedMap::new(),
+            reading: true,
+            finished: false,
+        }
     }
 
     /// How many octets there is room for.

@@ -6,9 +6,10 @@ mod flow;
 mod receipt;
 mod tcp;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 use pinhole_proto::{
     Address, Endpoint, Family, Input, Instant, NetError, Output, SocketId, StreamId, StreamInput, Transport,
 };
@@ -62,11 +63,11 @@ impl Default for HostOptions {
 pub(crate) struct Kernel {
     addresses: Vec<Address>,
     options: HostOptions,
-    sockets: BTreeMap<SocketId, Socket>,
-    ports: BTreeMap<(Transport, Family, u16), SocketId>,
-    connections: BTreeMap<Tuple, Connection>,
-    streams: BTreeMap<StreamId, Tuple>,
-    timers: BTreeSet<(Instant, Tuple)>,
+    sockets: SortedMap<SocketId, Socket>,
+    ports: SortedMap<(Transport, Family, u16), SocketId>,
+    connections: SortedMap<Tuple, Connection>,
+    streams: SortedMap<StreamId, Tuple>,
+    timers: SortedSet<(Instant, Tuple)>,
     accepted: u64,
     rng: Rng,
     effects: Effects,
@@ -129,11 +130,11 @@ impl Kernel {
         Self {
             addresses: addresses.to_vec(),
             options,
-            sockets: BTreeMap::new(),
-            ports: BTreeMap::new(),
-            connections: BTreeMap::new(),
-            streams: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            sockets: SortedMap::new(),
+            ports: SortedMap::new(),
+            connections: SortedMap::new(),
+            streams: SortedMap::new(),
+            timers: SortedSet::new(),
             accepted: 0,
             rng,
             effects: Effects::default(),

@@ -1,19 +1,18 @@
 //! A set whose members fade.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
 use pinhole_proto::Instant;
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 
 /// Members with the moment at which each leaves; of too many the one that would leave first makes room.
 #[derive(Clone, Debug)]
 pub(super) struct Fading<K> {
-    until: BTreeMap<K, Instant>,
-    order: BTreeSet<(Instant, K)>,
+    until: SortedMap<K, Instant>,
+    order: SortedSet<(Instant, K)>,
 }
 
 impl<K: Ord + Copy> Fading<K> {
     pub(super) const fn new() -> Self {
-        Self { until: BTreeMap::new(), order: BTreeSet::new() }
+        Self { until: SortedMap::new(), order: SortedSet::new() }
     }
 
     pub(super) fn contains(&self, member: K) -> bool {

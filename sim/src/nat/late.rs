@@ -1,7 +1,6 @@
 //! Answers to SYNs that wait for their grace to pass (RFC 5382, REQ-4).
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 use pinhole_proto::{Endpoint, Instant};
 
 use super::{DropRule, Side};
@@ -13,8 +12,8 @@ pub(super) type Pair = (Endpoint, Endpoint);
 /// The answers that wait.
 #[derive(Clone, Debug)]
 pub(super) struct Late {
-    waiting: BTreeMap<Pair, Waiting>,
-    order: BTreeSet<(Instant, Pair)>,
+    waiting: SortedMap<Pair, Waiting>,
+    order: SortedSet<(Instant, Pair)>,
 }
 
 /// One of them.
@@ -28,7 +27,7 @@ pub(super) struct Waiting {
 
 impl Late {
     pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), order: BTreeSet::new() }
+        Self { waiting: SortedMap::new(), order: SortedSet::new() }
     }
 
     /// Puts an answer back; a SYN sent again does not delay it further. Above the limit there is none.

@@ -1,8 +1,8 @@
 //! Which external endpoint a mapping gets.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 use pinhole_proto::{Address, Endpoint, Transport};
 
 use super::behaviour::Behaviour;
@@ -18,15 +18,15 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub(super) struct Ports {
     /// The next sequential port.
-    counters: BTreeMap<(Transport, Option<Address>), u16>,
+    counters: SortedMap<(Transport, Option<Address>), u16>,
     /// The external address of an inside host that has rows.
-    addresses: BTreeMap<Address, Address>,
+    addresses: SortedMap<Address, Address>,
     /// External addresses that belong to one host.
-    owned: BTreeSet<Address>,
+    owned: SortedSet<Address>,
     /// Who has a block of an external address.
-    blocks: BTreeMap<(Address, u16), Address>,
+    blocks: SortedMap<(Address, u16), Address>,
     /// The blocks of a host.
-    of_host: BTreeMap<Address, Vec<(Address, u16)>>,
+    of_host: SortedMap<Address, Vec<(Address, u16)>>,
 }
 
 /// Where an allocation looks, and for whom.
@@ -42,11 +42,11 @@ struct Spans(Vec<(u16, u16)>);
 impl Ports {
     pub(super) const fn new() -> Self {
         Self {
-            counters: BTreeMap::new(),
-            addresses: BTreeMap::new(),
-            owned: BTreeSet::new(),
-            blocks: BTreeMap::new(),
-            of_host: BTreeMap::new(),
+            counters: SortedMap::new(),
+            addresses: SortedMap::new(),
+            owned: SortedSet::new(),
+            blocks: SortedMap::new(),
+            of_host: SortedMap::new(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Ports {
             .or_else(|| search.contiguous(checks))
             .or_else(|| addresses.iter().find_map(|address| self.fresh(&search, *address, rng, checks)))?;
         if pool.len() > 1 {
-            self.addresses.entry(host).or_insert_with(|| found.0.address());
+            self.addresses.or_insert_with(host, || found.0.address());
         }
         Some(found)
     }
@@ -183,7 +183,7 @@ impl Ports {
             found = self.pick(search, address, &spans, rng);
             if found.is_some() {
                 self.blocks.insert(block, host);
-                self.of_host.entry(host).or_default().push(block);
+                self.of_host.or_insert_with(host, Default::default).push(block);
             }
         }
         let against = Operand::Number(u64::from(spans.len()));

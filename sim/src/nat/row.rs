@@ -1,7 +1,6 @@
 //! A row of the table and its sessions.
 
-use alloc::collections::BTreeMap;
-
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{Duration, Endpoint, Instant, Transport};
 use serde::Serialize;
 
@@ -28,7 +27,7 @@ pub struct Row {
     /// When a packet last kept it alive.
     pub used: Instant,
     /// The remote endpoints that the inside sent to by it.
-    pub sessions: BTreeMap<Endpoint, Session>,
+    pub sessions: SortedMap<Endpoint, Session>,
     /// When it is looked at next; the end of time when no timer runs.
     #[serde(skip)]
     pub(super) check: Instant,
@@ -70,8 +69,8 @@ impl Row {
     pub(super) fn due(&self, behaviour: &Behaviour, of: Option<Endpoint>) -> Instant {
         let idle = |remote: &Endpoint, session: &Session| session.idle(behaviour, self.transport, *remote);
         if let Some(remote) = of {
-            let session = self.sessions.get_key_value(&remote);
-            return session.map_or(Instant::ZERO, |(remote, session)| session.used + idle(remote, session));
+            let session = self.sessions.get(&remote);
+            return session.map_or(Instant::ZERO, |session| session.used + idle(&remote, session));
         }
         let end = behaviour.lifetime.map_or(NEVER, |lifetime| self.since + lifetime);
         match behaviour.timer {

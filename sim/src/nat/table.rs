@@ -3,9 +3,9 @@
 //! Nothing is searched for packet by packet: each question that a packet asks has an index, and a timer
 //! is looked at when the earliest moment comes at which it may have run out.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 use pinhole_proto::{Address, Endpoint, Instant, Transport};
 
 use super::behaviour::Behaviour;
@@ -18,22 +18,22 @@ use crate::packet::{Body, Flags, Packet};
 /// All rows, and what hinders new ones.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
-    rows: BTreeMap<RowId, Row>,
+    rows: SortedMap<RowId, Row>,
     /// Internal endpoint and remote: the row by which a packet leaves.
-    by_key: BTreeMap<(Transport, Endpoint, RemoteKey), RowId>,
+    by_key: SortedMap<(Transport, Endpoint, RemoteKey), RowId>,
     /// External endpoint: the rows that have it, more than one under overloading.
-    by_external: BTreeSet<(Transport, Endpoint, RowId)>,
+    by_external: SortedSet<(Transport, Endpoint, RowId)>,
     /// External endpoint and remote: the row with a session of the two; of several the one that sent last.
-    by_pair: BTreeMap<(Transport, Endpoint, Endpoint), RowId>,
+    by_pair: SortedMap<(Transport, Endpoint, Endpoint), RowId>,
     /// Internal endpoint and remote: the rows with a session of the two.
-    by_session: BTreeSet<(Transport, Endpoint, Endpoint, RowId)>,
+    by_session: SortedSet<(Transport, Endpoint, Endpoint, RowId)>,
     /// Internal port and endpoint.
-    by_internal: BTreeSet<(Transport, u16, Endpoint, RowId)>,
-    by_host: BTreeSet<(Address, RowId)>,
+    by_internal: SortedSet<(Transport, u16, Endpoint, RowId)>,
+    by_host: SortedSet<(Address, RowId)>,
     /// How many rows a host has.
-    hosts: BTreeMap<Address, u32>,
+    hosts: SortedMap<Address, u32>,
     /// When which row, or session of a row, is to be looked at.
-    checks: BTreeSet<(Instant, RowId, Option<Endpoint>)>,
+    checks: SortedSet<(Instant, RowId, Option<Endpoint>)>,
     /// External and remote endpoint of packets that came too early.
     pub(super) traces: Fading<(Transport, Endpoint, Endpoint)>,
     /// Ports that rest.
@@ -56,15 +56,15 @@ pub(super) struct Flow {
 impl Table {
     pub(super) const fn new() -> Self {
         Self {
-            rows: BTreeMap::new(),
-            by_key: BTreeMap::new(),
-            by_external: BTreeSet::new(),
-            by_pair: BTreeMap::new(),
-            by_session: BTreeSet::new(),
-            by_internal: BTreeSet::new(),
-            by_host: BTreeSet::new(),
-            hosts: BTreeMap::new(),
-            checks: BTreeSet::new(),
+            rows: SortedMap::new(),
+            by_key: SortedMap::new(),
+            by_external: SortedSet::new(),
+            by_pair: SortedMap::new(),
+            by_session: SortedSet::new(),
+            by_internal: SortedSet::new(),
+            by_host: SortedSet::new(),
+            hosts: SortedMap::new(),
+            checks: SortedSet::new(),
             traces: Fading::new(),
             resting: Fading::new(),
             vacated: Vec::new(),
@@ -175,7 +175,7 @@ impl Table {
 
     /// The oldest row of all.
     pub(super) fn oldest(&self) -> Option<RowId> {
-        self.rows.first_key_value().map(|(id, _)| *id)
+        self.rows.first().map(|(id, _)| *id)
     }
 
     /// Adds a row without sessions.
@@ -187,8 +187,8 @@ impl Table {
         self.by_external.insert((transport, external, id));
         self.by_internal.insert((transport, internal.port(), internal, id));
         self.by_host.insert((internal.address(), id));
-        *self.hosts.entry(internal.address()).or_insert(0) += 1;
-        self.rows.entry(id).or_insert(Row {
+        *self.hosts.or_insert_with(internal.address(), || 0) += 1;
+        self.rows.or_insert_with(id, || Row {
             id,
             transport,
             internal,
@@ -196,7 +196,7 @@ impl Table {
             key,
             since: now,
             used: now,
-            sessions: BTreeMap::new(),
+            sessions: SortedMap::new(),
             check: NEVER,
         })
     }
@@ -277,7 +277,7 @@ impl Table {
         let remote = packet.destination;
         let begins = !row.sessions.contains_key(&remote);
         let (transport, internal, external) = (row.transport, row.internal, row.external);
-        let session = row.sessions.entry(remote).or_insert_with(|| Session::new(now));
+        let session = row.sessions.or_insert_with(remote, || Session::new(now));
         let error = packet.flags().is_some_and(|flags| flags.rst);
         if begins || (behaviour.refresh != Refresh::Inbound && (behaviour.refresh_by_errors || !error)) {
             session.used = now;
@@ -391,7 +391,7 @@ impl Table {
         let mut sessions = Vec::new();
         for row in self.rows.values_mut() {
             row.check = NEVER;
-            for (remote, session) in &mut row.sessions {
+            for (remote, session) in row.sessions.iter_mut() {
                 session.check = NEVER;
                 sessions.push((row.id, *remote));
             }

@@ -1,6 +1,5 @@
 //! The ladder: machines as columns, time downwards.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,9 +7,10 @@ use alloc::vec::Vec;
 use super::{Names, Record, What};
 use crate::nat::{Decision, Receipt};
 use crate::world::{JourneyId, Place};
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 
-pub(super) fn draw(records: &[Record], names: &Names, words: &BTreeMap<JourneyId, String>) -> String {
-    let places: BTreeSet<Place> = records.iter().flat_map(|record| [Some(record.from), record.to]).flatten().collect();
+pub(super) fn draw(records: &[Record], names: &Names, words: &SortedMap<JourneyId, String>) -> String {
+    let places: SortedSet<Place> = records.iter().flat_map(|record| [Some(record.from), record.to]).flatten().collect();
     let columns = order(places, records);
     let width = columns.iter().map(|place| names.place(*place).len() + 3).max().unwrap_or(0).max(11);
     let mut out = String::from("        ms  ");
@@ -34,7 +34,7 @@ pub(super) fn draw(records: &[Record], names: &Names, words: &BTreeMap<JourneyId
 
 /// Columns in the order in which the machines appear, but for the first that sends on: of two that appear
 /// together later, the nearer one to the rest comes first, as in A, NAT A, S, NAT B, B.
-fn order(mut places: BTreeSet<Place>, records: &[Record]) -> Vec<Place> {
+fn order(mut places: SortedSet<Place>, records: &[Record]) -> Vec<Place> {
     let mut columns: Vec<Place> = Vec::new();
     for record in records {
         let mut pair = [Some(record.from), record.to];

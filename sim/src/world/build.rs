@@ -1,10 +1,10 @@
 //! Networks, NATs and hosts are added; engines start and stop.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{Address, Input, Interface};
 
 use super::{Access, Gateway, Host, HostId, NatId, Place, Realm, RealmId, World};
@@ -38,7 +38,12 @@ impl World {
     pub fn add_nat(&mut self, plan: &NatPlan<'_>) -> NatId {
         let id = NatId(u32::try_from(self.nats.len()).expect("fewer than 2^32 NATs"));
         let inside = RealmId(u32::try_from(self.realms.len()).expect("fewer than 2^32 realms"));
-        self.realms.push(Realm { network: Some(plan.network), gateway: Some(id), occupants: BTreeMap::new(), hops: 0 });
+        self.realms.push(Realm {
+            network: Some(plan.network),
+            gateway: Some(id),
+            occupants: SortedMap::new(),
+            hops: 0,
+        });
         self.occupy(plan.outside, plan.address, Place::Nat(id));
         let rng = self.rng.fork(u64::from(id.0) << 8 | 1);
         self.nats.push(Gateway {

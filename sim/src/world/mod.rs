@@ -6,10 +6,10 @@ mod fault;
 mod route;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::{Address, Duration, Input, Instant, Interface};
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ pub enum Place {
 pub struct World {
     now: Instant,
     sequence: u64,
-    queue: BTreeMap<(Instant, u64), Event>,
+    queue: SortedMap<(Instant, u64), Event>,
     arrivals: u64,
     rng: Rng,
     realms: Vec<Realm>,
@@ -77,7 +77,7 @@ pub struct World {
 struct Realm {
     network: Option<Interface>,
     gateway: Option<NatId>,
-    occupants: BTreeMap<Address, Place>,
+    occupants: SortedMap<Address, Place>,
     /// How many routers a packet passes between any two machines.
     hops: u8,
 }
@@ -140,10 +140,10 @@ impl World {
         Self {
             now: Instant::ZERO,
             sequence: 0,
-            queue: BTreeMap::new(),
+            queue: SortedMap::new(),
             arrivals: 0,
             rng: Rng::new(seed),
-            realms: alloc::vec![Realm { network: None, gateway: None, occupants: BTreeMap::new(), hops: 4 }],
+            realms: alloc::vec![Realm { network: None, gateway: None, occupants: SortedMap::new(), hops: 4 }],
             hosts: Vec::new(),
             nats: Vec::new(),
             faults: Vec::new(),
@@ -208,7 +208,7 @@ impl World {
     /// When the next event happens, if anything is under way or due.
     #[must_use]
     pub fn next_event(&self) -> Option<Instant> {
-        self.queue.first_key_value().map(|((at, _), _)| *at)
+        self.queue.first().map(|((at, _), _)| *at)
     }
 
     /// Lets the next event happen; answers whether there was one.
@@ -242,13 +242,12 @@ impl World {
     }
 
     fn step_until(&mut self, end: Instant) -> bool {
-        let Some(entry) = self.queue.first_entry() else {
-            return false;
-        };
-        if entry.key().0 > end {
+        if self.queue.first().is_none_or(|((at, _), _)| *at > end) {
             return false;
         }
-        let ((at, _), event) = entry.remove_entry();
+        let Some(((at, _), event)) = self.queue.pop_first() else {
+            return false;
+        };
         self.now = at;
         match event {
             Event::Arrive { journey, realm, from, to, packet } => self.on_arrival(journey, realm, from, to, packet),

@@ -286,7 +286,11 @@ fn storm(seed: u8) -> (u64, u64, Vec<Sent>) {
     let mut dice = Rng::pair([seed; 32]).0;
     let mut sent = vec![];
     let discards = |cluster: &super::shards::Cluster| -> u64 {
-        cluster.worlds.iter().flat_map(|world| world.server.snapshot().discards.into_values()).sum()
+        cluster
+            .worlds
+            .iter()
+            .flat_map(|world| world.server.snapshot().discards.into_iter().map(|(_, value)| value))
+            .sum()
     };
     let malformed = |cluster: &super::shards::Cluster| -> u64 {
         cluster.worlds.iter().map(|world| world.discarded(Discard::BodyMalformed)).sum()
