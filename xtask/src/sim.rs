@@ -1,11 +1,11 @@
 //! `cargo xtask sim`: a scenario of `sim/scenarios/`, run in virtual time and shown.
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::Place;
 use pinhole_sim::nat::Behaviour;
 use pinhole_sim::scenario::{self, Found, Mismatch, Run, Scenario};
@@ -125,7 +125,7 @@ fn change(scenario: &mut Scenario, name: &str, changes: &[String]) -> anyhow::Re
 fn text(run: &Run, marks: &[Found]) -> String {
     let scenario = run.scenario();
     let mut out = format!("{}: {}\n{}\n\n", scenario.name, scenario.title, scenario.source);
-    let words: BTreeMap<_, _> =
+    let words: SortedMap<_, _> =
         marks.iter().map(|mark| (mark.journey, format!("{}. {}", mark.step, mark.title))).collect();
     out += &run.world.trace().ladder_with(&words);
     for Discarded { at, host, discard, arrived } in run.world.trace().discards() {
