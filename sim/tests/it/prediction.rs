@@ -3,7 +3,7 @@
 use pinhole_proto::peer::{PeerCommand, PeerEvent, StrategySet};
 use pinhole_proto::wire::code::{Strategy, Verdict};
 use pinhole_proto::{Address, Duration, Transport};
-use pinhole_sim::nat::Dependence;
+use pinhole_sim::nat::{Dependence, PermissionScope};
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::worlds::Trio;
 use pinhole_sim::{Behaviour, HostId, Line, RealmId};
@@ -87,6 +87,21 @@ fn a_sequential_nat_meets_a_port_restricted_cone_from_either_side() {
         let (a, b) = (sequential(61_000), Behaviour::port_restricted());
         let plan = if turned { plan(b, a) } else { plan(a, b) };
         let mut trio = registered(2, &plan);
+        let session = trio.connect(Some(Transport::Udp)).expect("the peer is online");
+        trio.world.run_for(Duration::from_secs(10));
+        assert_direct_and_used(&mut trio, session);
+        assert_eq!(attempts(&trio, trio.net.a), [(Strategy::PREDICTED, 1)]);
+    }
+}
+
+/// Each packet that comes in is answered from another port, which the other side has not heard from: such paths
+/// fill the table long before the prediction.
+#[test]
+fn answers_to_shots_have_room_among_paths_that_lead_nowhere() {
+    for filtering in [Dependence::EndpointIndependent, Dependence::AddressDependent] {
+        let open = |first| Behaviour { permission: PermissionScope::InternalEndpoint, ..sequential(first) };
+        let open = |first| open(first).with_filtering(filtering);
+        let mut trio = registered(6, &plan(open(50_000), open(30_000)));
         let session = trio.connect(Some(Transport::Udp)).expect("the peer is online");
         trio.world.run_for(Duration::from_secs(10));
         assert_direct_and_used(&mut trio, session);

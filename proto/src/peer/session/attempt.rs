@@ -265,9 +265,14 @@ impl Session {
     /// Adds a path that nothing arrived on.
     pub(super) fn add_path(&mut self, core: &Core, link: Link) -> Option<usize> {
         if self.paths.len() >= MAX_PATHS {
-            // The oldest that nothing arrived on makes room.
-            let untried = |path: &Path| path.state() == PathState::Untried && matches!(path.link, Link::Udp { .. });
-            let oldest = self.paths.iter().position(untried)?;
+            // The oldest that nothing arrived on makes room; for an answer to a shot, so does one whose checks go
+            // unanswered. Two NATs that let strangers in and map by the remote port make such paths without end.
+            let oldest = |state| {
+                let gives_way = |path: &Path| path.state() == state && matches!(path.link, Link::Udp { .. });
+                self.paths.iter().position(gives_way)
+            };
+            let heard = || oldest(PathState::Heard).filter(|_| !self.shot_at(link).is_empty());
+            let oldest = oldest(PathState::Untried).or_else(heard)?;
             self.paths.remove(oldest);
         }
         let id = PathId(self.next_path);
