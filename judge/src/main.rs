@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use pinhole_judge::pair::Pair;
 use pinhole_judge::product::{self, Part};
 use pinhole_judge::scene::Scene;
-use pinhole_judge::{Oracle, Side, worlds};
+use pinhole_judge::{Allowed, Oracle, Side, share, worlds};
 use pinhole_proto::Transport;
 
 /// Judges Pinhole's engines in simulated networks.
@@ -26,12 +26,21 @@ enum Command {
     /// Runs the cross product of NAT behaviours and compares it with the oracle.
     Product {
         transport: TransportName,
+        /// What the peers take part in; every set in turn unless one is named.
+        #[arg(long)]
+        allowed: Option<String>,
         /// Runs only every so many pairs.
         #[arg(long, default_value_t = 1)]
         step: usize,
         /// Which of them.
         #[arg(long, default_value_t = 0)]
         rest: usize,
+    },
+    /// Counts how often guesses hit where other clients want ports, too, and compares with the oracle.
+    Shares {
+        /// Runs of each guess.
+        #[arg(long, default_value_t = 300)]
+        times: u64,
     },
     /// Runs one pair and draws it.
     Pair {
@@ -40,6 +49,9 @@ enum Command {
         a: String,
         /// The other side.
         b: String,
+        /// What the peers take part in.
+        #[arg(long, default_value = "default")]
+        allowed: String,
         /// The seed of the world.
         #[arg(long, default_value_t = 0)]
         seed: u64,
@@ -100,25 +112,24 @@ enum TransportName {
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let good = match arguments.command {
-        Command::Product { transport, step, rest } => {
+        Command::Product { transport, allowed: name, step, rest } => {
+            let transport = transport.into();
+            let sets = match name {
+                Some(name) => vec![allowed(transport, &name)?],
+                None => Allowed::of(transport).to_vec(),
+            };
             let oracle = Oracle::load(&arguments.spec)?;
-            let begin = Instant::now();
-            let judgement = product::run(&oracle, transport.into(), Part { step: step.max(1), rest });
-            let seconds = begin.elapsed().as_secs_f64();
-            println!(
-                "{} pairs, {} direct, {} packets, digest {:016x}, {seconds:.1} s",
-                judgement.pairs, judgement.direct, judgement.arrivals, judgement.digest
-            );
-            for difference in &judgement.differences {
-                println!("differs: {difference}");
-            }
-            println!("{} differences", judgement.differences.len());
-            judgement.differences.is_empty()
+            let part = Part { step: step.max(1), rest };
+            // Every set is run, whatever came of those before.
+            let wrong = sets.into_iter().filter(|allowed| !compare(&oracle, transport, *allowed, part)).count();
+            wrong == 0
         }
-        Command::Pair { transport, a, b, seed } => {
+        Command::Shares { times } => guesses(&Oracle::load(&arguments.spec)?, times),
+        Command::Pair { transport, a, b, allowed: name, seed } => {
             let transport = transport.into();
             let (a, b) = (side(transport, &a)?, side(transport, &b)?);
-            let (found, ladder) = Pair { transport, a, b, seed }.ladder();
+            let allowed = allowed(transport, &name)?;
+            let (found, ladder) = Pair { transport, a, b, allowed, seed }.ladder();
             println!("{ladder}");
             println!("{found:?}");
             found.wrong.is_none()
@@ -128,6 +139,34 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Wasm(module) => same_on_wasm(&module)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn compare(oracle: &Oracle, transport: Transport, allowed: Allowed, part: Part) -> bool {
+    let begin = Instant::now();
+    let judgement = product::run(oracle, transport, allowed, part);
+    let seconds = begin.elapsed().as_secs_f64();
+    println!(
+        "{}: {} pairs, {} direct, {} packets, digest {:016x}, {} differences, {seconds:.1} s",
+        allowed.name,
+        judgement.pairs,
+        judgement.direct,
+        judgement.arrivals,
+        judgement.digest,
+        judgement.differences.len(),
+    );
+    for difference in &judgement.differences {
+        println!("differs: {difference}");
+    }
+    judgement.differences.is_empty()
+}
+
+fn guesses(oracle: &Oracle, times: u64) -> bool {
+    let wrong = share::guesses(oracle).into_iter().filter(|guess| {
+        let share = share::run(*guess, times);
+        println!("{share}");
+        !share.agrees()
+    });
+    wrong.count() == 0
 }
 
 fn random(oracle: &Oracle, first: u64, count: u64, least: u64) -> bool {
@@ -170,15 +209,21 @@ fn one_world(oracle: &Oracle, arguments: &WorldArguments) -> anyhow::Result<bool
 fn same_on_wasm(module: &Module) -> anyhow::Result<bool> {
     let mut same = true;
     for (transport, step) in [(Transport::Udp, module.udp), (Transport::Tcp, module.tcp)] {
-        let part = Part { step: step.max(1), rest: 1 };
-        let begin = Instant::now();
-        let here = format!("{:016x}", product::digest(transport, part));
-        let native = begin.elapsed();
-        let tcp = u8::from(transport == Transport::Tcp);
-        let there = node(module, &["product".into(), tcp.to_string(), part.step.to_string(), part.rest.to_string()])?;
-        let (native, wasm) = (native.as_secs_f64(), (begin.elapsed() - native).as_secs_f64());
-        println!("{transport:?} every {step}: {here} here in {native:.1} s, {there} on wasm32 in {wasm:.1} s");
-        same &= here == there;
+        for (number, allowed) in Allowed::of(transport).iter().enumerate() {
+            let part = Part { step: step.max(1), rest: 1 };
+            let begin = Instant::now();
+            let here = format!("{:016x}", product::digest(transport, *allowed, part));
+            let native = begin.elapsed();
+            let tcp = usize::from(transport == Transport::Tcp);
+            let numbers = [tcp, number, part.step, part.rest].map(|number| number.to_string());
+            let there = node(module, &[&["product".to_owned()][..], &numbers].concat())?;
+            let (native, wasm) = (native.as_secs_f64(), (begin.elapsed() - native).as_secs_f64());
+            println!(
+                "{transport:?}, {}, every {step}: {here} here in {native:.1} s, {there} on wasm32 in {wasm:.1} s",
+                allowed.name
+            );
+            same &= here == there;
+        }
     }
     Ok(same)
 }
@@ -189,6 +234,12 @@ fn node(module: &Module, arguments: &[String]) -> anyhow::Result<String> {
     let output = node.arg(&module.script).arg(&module.module).args(arguments).output()?;
     anyhow::ensure!(output.status.success(), "node: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn allowed(transport: Transport, name: &str) -> anyhow::Result<Allowed> {
+    let names: Vec<&str> = Allowed::of(transport).iter().map(|allowed| allowed.name).collect();
+    let found = Allowed::named(transport, name);
+    found.ok_or_else(|| anyhow::anyhow!("{name} is no set of strategies; one is {}", names.join(", ")))
 }
 
 fn side(transport: Transport, name: &str) -> anyhow::Result<Side> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use pinhole_proto::Transport;
 use serde::Deserialize;
 
-use crate::Side;
+use crate::{Allowed, Side};
 
 /// What the specification says of every pair of sides.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,10 +14,53 @@ use crate::Side;
 pub struct Oracle {
     #[allow(dead_code, reason = "for people who open the file")]
     about: String,
+    techniques: BTreeMap<String, Technique>,
     outcomes: BTreeMap<char, Vec<String>>,
+    loads: Loads,
     transports: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(skip)]
     exceptions: BTreeMap<(Transport, String, String), Vec<String>>,
+}
+
+/// What an oracle says of a technique wherever it applies.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Technique {
+    /// Whether peers use it unless their users say otherwise.
+    pub default: bool,
+    /// How probable it is that it makes a pair direct, on quiet NATs.
+    pub probability: f64,
+}
+
+/// What competing clients do to the techniques that guess.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loads {
+    /// Prediction, by how many ports are taken between the samples and the shots.
+    pub predicted: Vec<Taken>,
+    /// The birthday method, by how many of its sockets have a port.
+    pub birthday: Vec<Sockets>,
+}
+
+/// How probable it is that an attempt with prediction meets, where others take ports at equal intervals.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    /// The window.
+    pub width: u16,
+    /// How many ports they take between the samples and the shots, on average.
+    pub taken: f64,
+    /// How probable it is.
+    pub probability: f64,
+}
+
+/// How probable it is that a birthday attempt meets.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sockets {
+    /// How many sockets the NAT has a port for.
+    pub sockets: u16,
+    /// How probable it is.
+    pub probability: f64,
 }
 
 /// Why an oracle is none.
@@ -35,6 +78,9 @@ pub enum OracleError {
     /// A row of the exceptions names no pair or lacks its sentence, or there are too many.
     #[error("reachability-exceptions.csv, row {0}: at most {MAX_EXCEPTIONS} of transport,a,b,techniques,sentence")]
     Exception(usize),
+    /// An outcome names a technique that is not described.
+    #[error("{0:?} is no technique of the oracle")]
+    Technique(String),
     /// A row names an outcome that is not listed.
     #[error("{0:?} over {1:?} names an outcome that is not listed")]
     Outcome(String, Transport),
@@ -86,6 +132,10 @@ impl Oracle {
     /// It is not complete.
     pub fn parse(text: &str) -> Result<Self, OracleError> {
         let oracle: Self = serde_json::from_str(text)?;
+        let strange = |name: &&String| !oracle.techniques.contains_key(*name);
+        if let Some(name) = oracle.outcomes.values().flatten().find(strange) {
+            return Err(OracleError::Technique(name.clone()));
+        }
         for transport in [Transport::Udp, Transport::Tcp] {
             let sides = Side::all(transport);
             for side in &sides {
@@ -104,7 +154,7 @@ impl Oracle {
         Ok(oracle)
     }
 
-    /// The techniques that make a pair direct; A is the one that asks for the session. `b` counts the sides
+    /// The techniques of which each by itself makes a pair direct, in the order in which they are tried; A is the one that asks for the session. `b` counts the sides
     /// of [`Side::all`].
     #[must_use]
     pub fn techniques(&self, transport: Transport, a: Side, b: usize) -> &[String] {
@@ -119,12 +169,34 @@ impl Oracle {
         letter.and_then(|letter| self.outcomes.get(&letter)).map_or(&[], Vec::as_slice)
     }
 
-    /// The same oracle with another outcome for one pair: a wrong one, to see that it is noticed.
+    /// What comes of a pair whose peers take part in some strategies: the technique that makes it direct, which is
+    /// the first one that they try of those that can, and how probable it is; none where it is relayed.
+    #[must_use]
+    pub fn outcome(&self, transport: Transport, a: Side, b: usize, allowed: Allowed) -> Option<(&str, f64)> {
+        let name = self.techniques(transport, a, b).iter().find(|name| allowed.has(name))?;
+        Some((name, self.techniques.get(name)?.probability))
+    }
+
+    /// What it says of competing clients.
+    #[must_use]
+    pub const fn loads(&self) -> &Loads {
+        &self.loads
+    }
+
+    /// What it says of a technique.
+    #[must_use]
+    pub fn technique(&self, name: &str) -> Option<&Technique> {
+        self.techniques.get(name)
+    }
+
+    /// The same oracle with another outcome for one pair, one that its transport knows: a wrong one, to see that
+    /// it is noticed.
     #[must_use]
     pub fn mutated(mut self, transport: Transport, a: Side, b: usize) -> Self {
-        let letters: Vec<char> = self.outcomes.keys().copied().collect();
-        let row = self.transports.get_mut(name(transport)).and_then(|rows| rows.get_mut(&a.name(transport)));
-        if let Some(row) = row {
+        let Some(rows) = self.transports.get_mut(name(transport)) else { return self };
+        let letters: Vec<char> =
+            self.outcomes.keys().copied().filter(|letter| rows.values().any(|row| row.contains(*letter))).collect();
+        if let Some(row) = rows.get_mut(&a.name(transport)) {
             let next = |letter| {
                 let at = letters.iter().position(|known| *known == letter).map_or(0, |at| at + 1);
                 letters[at % letters.len()]

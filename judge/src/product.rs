@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pinhole_proto::Transport;
 
 use crate::pair::{Found, Pair};
-use crate::{Oracle, Side};
+use crate::{Allowed, Oracle, Side};
 
 /// A pair whose run is not what the oracle says.
 #[derive(Clone, Debug)]
 pub struct Difference {
     /// The pair.
     pub pair: Pair,
-    /// The techniques by which the oracle has it direct.
-    pub expected: Vec<String>,
+    /// The technique by which the oracle has it direct, and how probable that is.
+    pub expected: Option<(String, f64)>,
     /// What came of it.
     pub found: Found,
 }
@@ -56,15 +56,15 @@ impl Part {
 
 /// The digest of [`run`], on one thread and without an oracle.
 #[must_use]
-pub fn digest(transport: Transport, part: Part) -> u64 {
+pub fn digest(transport: Transport, allowed: Allowed, part: Part) -> u64 {
     let sides = Side::all(transport);
-    let digests = part.numbers(&sides).into_iter().map(|number| pair(transport, &sides, number).run().digest);
-    digests.fold(0, u64::wrapping_add)
+    let digest = |number| pair(transport, allowed, &sides, number).run().digest;
+    part.numbers(&sides).into_iter().map(digest).fold(0, u64::wrapping_add)
 }
 
 /// Runs pairs over a transport, on as many threads as there are processors.
 #[must_use]
-pub fn run(oracle: &Oracle, transport: Transport, part: Part) -> Judgement {
+pub fn run(oracle: &Oracle, transport: Transport, allowed: Allowed, part: Part) -> Judgement {
     let sides = Side::all(transport);
     let numbers = part.numbers(&sides);
     let next = AtomicUsize::new(0);
@@ -72,7 +72,7 @@ pub fn run(oracle: &Oracle, transport: Transport, part: Part) -> Judgement {
     let work = || {
         let mut own = Judgement::default();
         while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
-            own.add(judge(oracle, transport, &sides, number));
+            own.add(judge(oracle, transport, allowed, &sides, number));
         }
         if let Ok(mut whole) = whole.lock() {
             whole.join(own);
@@ -89,22 +89,38 @@ pub fn run(oracle: &Oracle, transport: Transport, part: Part) -> Judgement {
 
 /// Runs one pair of the product, by its number.
 #[must_use]
-pub fn judge(oracle: &Oracle, transport: Transport, sides: &[Side], number: usize) -> (Found, Option<Difference>) {
+pub fn judge(
+    oracle: &Oracle,
+    transport: Transport,
+    allowed: Allowed,
+    sides: &[Side],
+    number: usize,
+) -> (Found, Option<Difference>) {
     let (a, b) = (number / sides.len(), number % sides.len());
-    let pair = pair(transport, sides, number);
-    let found = pair.run();
-    let expected = oracle.techniques(transport, sides[a], b);
-    let wanted = expected.iter().any(|technique| technique == "plain");
-    let differs = found.direct != wanted || found.wrong.is_some();
-    let difference = differs.then(|| Difference { pair, expected: expected.to_vec(), found: found.clone() });
-    (found, difference)
+    let mut pair = pair(transport, allowed, sides, number);
+    let expected = oracle.outcome(transport, sides[a], b, allowed);
+    let first = pair.run();
+    let mut found = first.clone();
+    if let Some((_, probability)) = expected {
+        // What is only probable has further seeds; how often it hits is judged by `share`.
+        let mut missed = 1.0 - probability;
+        while !found.direct && found.wrong.is_none() && missed > IMPOSSIBLE {
+            missed *= 1.0 - probability;
+            pair.seed += SEEDS as u64;
+            found = pair.run();
+        }
+    }
+    let by = found.by.map(|(strategy, _)| strategy.name());
+    let differs = by != expected.map(|(name, _)| name) || found.wrong.is_some();
+    let expected = expected.map(|(name, probability)| (name.to_owned(), probability));
+    (first, differs.then_some(Difference { pair, expected, found }))
 }
 
 /// A pair of the product. Seeds differ between neighbours, so that ports are not the same everywhere.
 #[must_use]
-pub fn pair(transport: Transport, sides: &[Side], number: usize) -> Pair {
+pub fn pair(transport: Transport, allowed: Allowed, sides: &[Side], number: usize) -> Pair {
     let (a, b) = (sides[number / sides.len()], sides[number % sides.len()]);
-    Pair { transport, a, b, seed: (number % SEEDS) as u64 }
+    Pair { transport, a, b, allowed, seed: (number % SEEDS) as u64 }
 }
 
 impl Judgement {
@@ -127,17 +143,27 @@ impl Judgement {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pair { transport, a, b, seed } = self.pair;
-        let found = if self.found.direct { "direct" } else { "not direct" };
-        let (transport_name, a, b) =
-            (if transport == Transport::Udp { "udp" } else { "tcp" }, a.name(transport), b.name(transport));
-        write!(f, "{transport_name} {a} {b} --seed {seed}: {found}; the oracle has {:?}", self.expected)?;
+        let Pair { transport, a, b, allowed, seed } = self.pair;
+        let transport_name = if transport == Transport::Udp { "udp" } else { "tcp" };
+        let (a, b, allowed) = (a.name(transport), b.name(transport), allowed.name);
+        write!(f, "{transport_name} {a} {b} --allowed {allowed} --seed {seed}: ")?;
+        match self.found.by {
+            Some((strategy, _)) => write!(f, "direct, {}", strategy.name())?,
+            None => f.write_str("not direct")?,
+        }
+        match &self.expected {
+            Some((name, probability)) => write!(f, "; the oracle has {name}, {probability}")?,
+            None => f.write_str("; the oracle has nothing")?,
+        }
         match &self.found.wrong {
             Some(wrong) => write!(f, "; {wrong}"),
             None => Ok(()),
         }
     }
 }
+
+/// A chance that is none.
+const IMPOSSIBLE: f64 = 1e-6;
 
 /// How many different seeds a product uses.
 const SEEDS: usize = 7;

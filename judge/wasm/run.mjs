@@ -1,5 +1,5 @@
 // Calls one export of the judge's module and prints what it returns, in hexadecimal:
-// node run.mjs MODULE product TCP STEP REST
+// node run.mjs MODULE product TCP SET STEP REST
 import { readFileSync } from "node:fs";
 
 const [path, name, ...numbers] = process.argv.slice(2);

@@ -42,6 +42,8 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
         let name = format!("every pair of NATs over {transport}");
         stages.cargo(&name, &["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "product", transport]);
     }
+    let shares = ["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "shares", "--times", "1000"];
+    stages.cargo("1,000 guesses of each kind in virtual time", &shares);
     wasm(&mut stages, &[], "release", &[]);
     let worlds = ["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "worlds"];
     stages.cargo("10,000 random worlds", &[&worlds[..], &["--count", "10000", "--least", "50"]].concat());

@@ -2,6 +2,7 @@
 
 mod oracle;
 mod product;
+mod share;
 mod worlds;
 
 use std::path::Path;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pinhole_judge::oracle::OracleError;
-use pinhole_judge::{Oracle, Side};
+use pinhole_judge::{Allowed, Oracle, Side};
 use pinhole_proto::Transport;
 
 use crate::oracle;
@@ -26,8 +26,8 @@ const KINDS: [&str; 5] = [
     "apd-apd-mapping-random",
 ];
 
-/// `p`: direct by plain punching.
-const UDP: [&str; 5] = ["ppppp", "ppppp", "ppp--", "pp---", "pp---"];
+/// By its first letter what makes a pair direct over UDP where both users ask for everything.
+const UDP: [&str; 5] = ["ppppp", "ppppp", "ppp*b", "pp**-", "ppb--"];
 
 #[test]
 fn the_table_of_the_five_draft_nats_is_a_special_case() {
@@ -35,28 +35,48 @@ fn the_table_of_the_five_draft_nats_is_a_special_case() {
     let sides = Side::all(Transport::Udp);
     let number = |name: &str| sides.iter().position(|side| side.name(Transport::Udp) == name).expect("a side");
     for (a, expected) in KINDS.iter().zip(UDP) {
-        let row: String = KINDS
-            .iter()
-            .map(|b| {
-                let techniques = oracle.techniques(Transport::Udp, sides[number(a)], number(b));
-                if techniques.iter().any(|technique| technique == "plain") { 'p' } else { '-' }
-            })
-            .collect();
-        assert_eq!(row, expected, "{a}");
+        let outcome = |b: &&str| match oracle
+            .outcome(Transport::Udp, sides[number(a)], number(b), Allowed::ALL)
+            .map(|(name, _)| name)
+        {
+            None => '-',
+            Some("plain") => 'p',
+            Some("predicted") => '*',
+            Some("birthday") => 'b',
+            Some(other) => panic!("{other}"),
+        };
+        assert_eq!(KINDS.iter().map(outcome).collect::<String>(), expected, "{a}");
+    }
+}
+
+/// Only a sequential attempt by itself has one side that begins: whoever asked for the session.
+#[test]
+fn who_asks_makes_no_difference_to_what_comes_of_a_session() {
+    let oracle = oracle();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let sides = Side::all(transport);
+        let beginners = |allowed: &&Allowed| allowed.name != "tcp-sequential-keep";
+        for allowed in Allowed::of(transport).iter().filter(beginners) {
+            for (number, a) in sides.iter().enumerate() {
+                for (other, b) in sides.iter().enumerate().skip(number) {
+                    let forth = oracle.outcome(transport, *a, other, *allowed);
+                    assert_eq!(forth, oracle.outcome(transport, *b, number, *allowed), "{}", allowed.name);
+                }
+            }
+        }
     }
 }
 
 #[test]
-fn who_asks_makes_no_difference_to_the_oracle() {
+fn what_is_not_allowed_makes_no_pair_direct() {
     let oracle = oracle();
-    for transport in [Transport::Udp, Transport::Tcp] {
-        let sides = Side::all(transport);
-        for (number, a) in sides.iter().enumerate() {
-            for (other, b) in sides.iter().enumerate() {
-                assert_eq!(oracle.techniques(transport, *a, other), oracle.techniques(transport, *b, number));
-            }
-        }
-    }
+    let sides = Side::all(Transport::Udp);
+    let number = |name: &str| sides.iter().position(|side| side.name(Transport::Udp) == name).expect("a side");
+    let (a, b) = (sides[number("ei-apd-mapping-preserving")], number("apd-apd-mapping-random"));
+    assert_eq!(oracle.outcome(Transport::Udp, a, b, Allowed::DEFAULT), None);
+    let (name, probability) = oracle.outcome(Transport::Udp, a, b, Allowed::ALL).expect("both asked for it");
+    assert!(name == "birthday" && probability > 0.99 && probability < 1.0, "{name}, {probability}");
+    assert_eq!(oracle.technique("birthday").map(|technique| technique.default), Some(false));
 }
 
 #[test]
@@ -67,10 +87,12 @@ fn an_oracle_that_lacks_a_row_or_an_outcome_is_refused() {
     assert!(
         matches!(Oracle::parse(&lacking), Err(OracleError::Row(name, Transport::Udp)) if name == "ei-ad-mapping-random")
     );
-    let short = text.replacen("pppp\"", "ppp\"", 1);
+    let short = text.replacen("aaaa", "aaa", 1);
     assert!(matches!(Oracle::parse(&short), Err(OracleError::Row(..))));
-    let unlisted = text.replacen("pppp\"", "ppp?\"", 1);
+    let unlisted = text.replacen("aaaa", "aaa?", 1);
     assert!(matches!(Oracle::parse(&unlisted), Err(OracleError::Outcome(..))));
+    let strange = text.replacen("\"plain\"\n", "\"magic\"\n", 1);
+    assert!(matches!(Oracle::parse(&strange), Err(OracleError::Technique(name)) if name == "magic"));
     assert!(matches!(Oracle::parse("{}"), Err(OracleError::Form(_))));
 }
 

@@ -1,0 +1,44 @@
+//! Guesses that hit now and then.
+
+use pinhole_judge::share::{self, Guess, Share, interval};
+
+use crate::oracle;
+
+#[test]
+fn guesses_hit_as_often_as_the_oracle_says_while_others_take_ports() {
+    let guesses = share::guesses(&oracle());
+    assert!(guesses.len() >= 12, "{guesses:?}");
+    // Wide windows and many sockets take long.
+    let few = |guess: &Guess| match guess {
+        Guess::Predicted(taken) => taken.width < 64,
+        Guess::Birthday(sockets) => sockets.sockets < 100,
+    };
+    for guess in guesses.into_iter().filter(few) {
+        let share = share::run(guess, 40);
+        assert!(share.agrees(), "{share}");
+    }
+}
+
+#[test]
+fn a_wrong_probability_is_noticed() {
+    let guess = share::guesses(&oracle()).into_iter().find_map(|guess| match guess {
+        Guess::Predicted(taken) if (taken.width, taken.taken) == (1, 0.25) => Some(taken),
+        _ => None,
+    });
+    let mut taken = guess.expect("the oracle has it");
+    assert!(share::run(Guess::Predicted(taken), 60).agrees());
+    taken.probability = 0.25;
+    assert!(!share::run(Guess::Predicted(taken), 60).agrees());
+}
+
+#[test]
+fn the_interval_holds_ninety_nine_percent() {
+    assert_eq!(interval(300, 1.0), (300, 300));
+    assert_eq!(interval(300, 0.0), (0, 0));
+    // Of 10 throws of a coin 0 and 10 have one chance in 1,024 each, and 1 and 9 ten.
+    assert_eq!(interval(10, 0.5), (1, 9));
+    let (least, most) = interval(300, 0.991);
+    assert!((290..294).contains(&least) && most == 300, "{least} to {most}");
+    let of = |hits| Share { guess: share::guesses(&oracle())[0], runs: 10, hits, wrong: Vec::new() };
+    assert!(of(7).agrees() && !of(0).agrees());
+}
