@@ -29,6 +29,8 @@ pub(super) struct Connection {
     closing: bool,
     /// The engine was told that it ended.
     told: bool,
+    /// When a segment that carries nothing and does not fit was answered last.
+    answered: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +116,7 @@ impl Connection {
             isn,
             closing: false,
             told: false,
+            answered: None,
         }
     }
 
@@ -327,8 +330,12 @@ impl Connection {
             return HostRule::ResetWrong;
         }
         if flags.syn {
-            self.send_ack(None);
+            self.answer_misfit(now);
             return HostRule::SynAgain;
+        }
+        if flags.ack && segment.ack > self.sender.next {
+            self.answer_misfit(now);
+            return HostRule::AckWrong;
         }
         if flags.ack {
             let credit = self.sender.on_ack(now, segment.ack, segment.single, segment.window);
@@ -349,7 +356,7 @@ impl Connection {
             return if kept { HostRule::InWindow } else { HostRule::OutsideWindow };
         }
         if segment.seq < self.receiver.next {
-            self.send_ack(None);
+            self.answer_misfit(now);
             return HostRule::OutsideWindow;
         }
         HostRule::AckNoted
@@ -435,6 +442,15 @@ impl Connection {
         self.packets.extend(packet.reset_for());
     }
 
+    /// Says what is expected. Two connections that do not belong together, as after the reboot of a NAT, would
+    /// answer each other's answers for ever (RFC 5961 section 7).
+    fn answer_misfit(&mut self, now: Instant) {
+        if self.answered.is_none_or(|before| now - before >= MISFIT_PAUSE) {
+            self.answered = Some(now);
+            self.send_ack(None);
+        }
+    }
+
     fn send_handshake(&mut self, flags: Flags) {
         self.send(flags, self.isn, Octets::from([]), None);
     }
@@ -475,5 +491,7 @@ impl Said {
 const FIRST_SYN_TIMEOUT: Duration = Duration::from_secs(1);
 const SYN_RETRIES: u32 = 6;
 const SYN_ACK_RETRIES: u32 = 5;
+/// Linux: `tcp_invalid_ratelimit`.
+const MISFIT_PAUSE: Duration = Duration::from_millis(500);
 /// How long a stream whose engine has gone waits for the other side's FIN.
 const LINGER: Duration = Duration::from_secs(60);

@@ -93,7 +93,7 @@ pub enum HostRule {
     SynAckOpens,
     /// The ACK completes a connection that a SYN had begun.
     AckOpens,
-    /// The segment acknowledges something that was not sent: reset.
+    /// The segment acknowledges something that was not sent: reset in a handshake, else answered with an ACK.
     AckWrong,
     /// The RST acknowledges the SYN: the dial is refused.
     ResetRefuses,

@@ -310,6 +310,38 @@ fn a_reset_or_answer_that_names_another_syn_does_not_touch_a_dial() {
 }
 
 #[test]
+fn streams_that_a_rebooted_nat_mixes_up_do_not_answer_each_other_for_ever() {
+    let mut most = 0;
+    for seed in 0..8 {
+        let plan = Plan { nat_a: Plan::default().nat_a.with_ports_from(62_000), ..Plan::default() };
+        let (mut world, net) = listening(seed, &plan, topology::same_nat);
+        world.reboot_nat(net.nat_a.expect("both are behind it"));
+        let before = sent_so_far(&world);
+        // The NAT gives B the port that A's stream had.
+        tell(&mut world, net.b, Do::Write(2, b"from B".to_vec()));
+        world.run_for(SECOND * 10);
+        let mixed_up = heard(&world, net.server).iter().any(|heard| matches!(heard, Heard::Received(..)));
+        assert!(!mixed_up, "seed {seed}");
+        most = most.max(sent_so_far(&world) - before);
+    }
+    assert!((15..100).contains(&most), "{most}");
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_sent_loses_nothing() {
+    let (mut world, net) = listening(1, &Plan::default(), topology::both_public);
+    let (a, b) = (at("155.99.25.11:1234"), at("138.76.29.7:1234"));
+    tell(&mut world, net.a, Do::Dial(2, 1, b));
+    world.run_for(SECOND);
+    let pick = Pick { source: Some(a.into()), ..Pick::default() };
+    world.add_fault(Fault { pick, skip: 0, count: 1, effect: Effect::Drop }).unwrap();
+    tell(&mut world, net.a, Do::Write(2, b"once".to_vec()));
+    world.inject(net.server, Packet::tcp(b, a, Flags::ACK, 1 << 33, 1 << 33));
+    world.run_for(SECOND * 3);
+    assert_eq!(heard(&world, net.b).last(), Some(&Heard::Received(1, b"once".to_vec())));
+}
+
+#[test]
 fn a_socket_that_is_shut_takes_no_more_streams_and_those_it_took_live_on() {
     let (mut world, net) = listening(1, &Plan::default(), topology::both_public);
     world.command(net.a, |toy: &mut Toy, _| toy.redial = None);
