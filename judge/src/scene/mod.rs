@@ -106,11 +106,18 @@ impl Scene {
         self.play(oracle).0
     }
 
-    /// Plays the scene, judges it, and draws what happened.
+    /// Plays the scene, judges it, and draws what happened, with what the applications heard below.
     #[must_use]
     pub fn ladder(&self, oracle: &Oracle) -> (Outcome, String) {
         let (outcome, trio) = self.play(oracle);
-        (outcome, trio.world.trace().ladder())
+        let mut ladder = trio.world.trace().ladder();
+        for (name, host) in [("A", trio.net.a), ("B", trio.net.b)] {
+            for (at, said) in trio.said(host) {
+                let micros = at.as_micros();
+                ladder += &format!("{:>6}.{:03}  {name} heard {:?}\n", micros / 1000, micros % 1000, said.event);
+            }
+        }
+        (outcome, ladder)
     }
 
     fn play(&self, oracle: &Oracle) -> (Outcome, Trio) {

@@ -369,7 +369,7 @@ impl Peer {
         let result = act(session, &mut self.core, &mut self.leg);
         if before != Stage::Established && session.stage() == Stage::Established {
             let peer = session.peer;
-            self.supersede(handle, peer);
+            self.supersede(peer);
         }
         result
     }
@@ -382,16 +382,15 @@ impl Peer {
         });
     }
 
-    /// A second session with a peer takes the place of the first.
-    fn supersede(&mut self, handle: SessionHandle, peer: PeerId) {
-        let older = |session: &&mut Session| {
-            // [R-INTRO-017]
-            session.peer == peer && session.handle != handle && session.stage() == Stage::Established
-        };
-        let over: Vec<_> = self
-            .sessions
-            .values_mut()
-            .filter(older)
+    /// A second session with a peer takes the place of the first. Handles have the order in which sessions
+    /// began, which is the other side's, too; the order in which they are established need not be.
+    fn supersede(&mut self, peer: PeerId) {
+        let established = |session: &&mut Session| session.peer == peer && session.stage() == Stage::Established;
+        let mut over: Vec<_> = self.sessions.values_mut().filter(established).collect();
+        // [R-INTRO-017]
+        over.pop();
+        let over: Vec<_> = over
+            .into_iter()
             .map(|session| {
                 session.supersede(&mut self.core);
                 session.handle

@@ -4,7 +4,7 @@ use pinhole_proto::peer::{CloseReason, Peer, PeerCommand, PeerEvent, PeerReply, 
 use pinhole_proto::{Duration, Transport};
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::worlds::Trio;
-use pinhole_sim::{Chance, HostId};
+use pinhole_sim::{Chance, HostId, Line};
 
 fn connect(trio: &mut Trio, host: HostId, transport: Transport) -> SessionHandle {
     let peer = if host == trio.net.a { trio.b } else { trio.a };
@@ -91,6 +91,20 @@ fn whenever_two_ask_for_each_other_both_get_the_one_session_there_is() {
         }
         println!("{transport:?}: direct after at most {worst:?}");
         assert!(worst < Duration::from_secs(4), "{transport:?}: {worst:?}");
+    }
+}
+
+// [R-INTRO-017]
+#[test]
+fn both_keep_the_same_session_though_they_hear_of_the_two_in_another_order() {
+    for (to_a, to_b) in [(60, 0), (0, 60)] {
+        let [line_a, line_b] = [to_a, to_b].map(|ms| Line::with_delay(Duration::from_millis(ms)));
+        let plan = Plan { line_a, line_b, ..Plan::default() };
+        for later in (-250..=250).step_by(5) {
+            if let Err(why) = meet(1, Transport::Udp, later, &plan) {
+                panic!("{to_a} and {to_b} ms, {later} ms later: {why}");
+            }
+        }
     }
 }
 
