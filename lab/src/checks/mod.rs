@@ -10,6 +10,7 @@ mod copies;
 mod flood;
 mod floods;
 mod loss;
+mod netcheck;
 mod restart;
 mod roaming;
 mod setting;
@@ -44,6 +45,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The same in a directory of its own, for one of several that run beside each other.
+    pub(crate) fn within(&self, name: &str) -> Self {
+        Self {
+            programs: self.programs.clone(),
+            directory: self.directory.join(name),
+            traces: self.traces.as_ref().map(|traces| traces.join(name)),
+            full: self.full,
+        }
+    }
+
     pub(crate) fn prepare(&self) -> anyhow::Result<()> {
         for directory in [Some(&self.directory), self.traces.as_ref()].into_iter().flatten() {
             std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
@@ -62,6 +73,9 @@ pub(crate) fn checks() -> Vec<Check> {
     let check = |name, run| Check { name, run, alone: false };
     let alone = |name, run| Check { name, run, alone: true };
     vec![
+        check("netcheck says what each NAT of the model is", netcheck::model),
+        check("netcheck says what each NAT of the kernel is", netcheck::kernel),
+        check("netcheck says how long mappings live", netcheck::timeout),
         check("a registration over UDP comes back within a refresh interval", restart::registration_udp),
         check("a relayed session over UDP resumes after the server's restart", restart::relayed_udp),
         check("a direct session over UDP goes on when the server is killed", restart::direct_udp),

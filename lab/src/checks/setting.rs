@@ -39,6 +39,12 @@ impl<'a> Setting<'a> {
         Self::with_server(context, lab, over, &[])
     }
 
+    /// As [`in_lab`](Self::in_lab), with a server that listens at its second address, too.
+    pub(crate) fn with_alternates(context: &'a Context, lab: Lab, over: Over) -> anyhow::Result<Self> {
+        let second = lab.addresses("s")?.get(1).context("the server has one address")?.to_string();
+        Self::with_server(context, lab, over, &["--alternate-listen", &second])
+    }
+
     /// As [`in_lab`](Self::in_lab), with more options for the server.
     pub(crate) fn with_server(
         context: &'a Context,

@@ -90,7 +90,11 @@ impl Exchange {
         self.outcome = Some(match self.ask.probe {
             Probe::Observe => Outcome::Observed(found.observed),
             Probe::Reply(_) | Probe::Hairpin { .. } | Probe::Silence { .. } => Outcome::Arrived(remote),
-            Probe::LookAlike(_) if self.transaction == found.transaction && public == Some(found.observed) => {
+            // Another port is another mapping.
+            Probe::LookAlike(_)
+                if self.transaction == found.transaction
+                    && public.is_some_and(|public| public.address() == found.observed.address()) =>
+            {
                 Outcome::Observed(found.observed)
             }
             Probe::LookAlike(_) => Outcome::Rewritten,

@@ -149,8 +149,9 @@ fn hairpin(findings: &Findings, mapping: &Property<Dependence>, filtering: &Prop
         Transport::Tcp => prepared && independent,
     };
     if tells {
-        // Over TCP the answer to a SYN from an internal source goes past the NAT: nothing comes about either.
-        return Property::of(Hairpin::None, findings.transport == Transport::Udp, evidence);
+        // What comes from the internal source has this machine's own address, and its system may drop it for that;
+        // over TCP the answer to such a SYN goes past the NAT.
+        return Property::consistent(Hairpin::None, evidence);
     }
     Property { evidence, ..Property::unknown() }
 }

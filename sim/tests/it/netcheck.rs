@@ -125,6 +125,9 @@ fn compare(b: &Behaviour, found: &NatReport) {
     };
     let arrives = visible.plain || visible.prepared || b.hairpin == Hairpin::None;
     same("hairpin", b, &found.hairpin, hairpin.filter(|_| arrives));
+    if found.hairpin.value == Some(netcheck::Hairpin::None) {
+        assert_eq!(found.hairpin.certainty, Certainty::Consistent);
+    }
     let open = b.filtering == Dependence::EndpointIndependent;
     let filtered = (visible.plain && !open).then_some(false).or_else(|| visible.prepared.then_some(true));
     same("hairpin filter", b, &found.hairpin_filtered, filtered);
@@ -249,6 +252,14 @@ fn look_alikes_that_are_rewritten_are_found() {
         let found = report.udp.unwrap().look_alikes;
         assert_eq!((found.value, found.certainty), (Some(rewrite_payload), Certainty::Proved));
     }
+}
+
+/// Another public port is no rewriting, and what was seen at two public endpoints tells nothing of mappings.
+#[test]
+fn a_nat_that_forgets_in_the_course_of_a_check_is_not_said_to_be_what_it_is_not() {
+    let behaviour = Behaviour { udp_idle: Duration::from_millis(500), ..Behaviour::port_restricted() };
+    let report = check(1, behaviour, (true, false)).udp.unwrap();
+    assert_eq!((report.look_alikes.value, report.mapping.value), (Some(false), None));
 }
 
 #[test]
