@@ -78,6 +78,8 @@ pub(super) enum Purpose {
     Alternate(usize),
     /// A dial to a candidate.
     Dial(SessionHandle),
+    /// The connection of a sample of the NAT's ports to the server.
+    Sample(SessionHandle),
     /// Accepted; its first frame will name the session.
     Unproved,
     /// A path of a session.
@@ -176,9 +178,9 @@ impl Core {
         }
     }
 
-    /// Orders a UDP port for a session's guesses.
-    pub(super) fn open_for(&mut self, owner: SessionHandle, family: Family) -> SocketId {
-        let socket = self.open(Transport::Udp, family, 0, None);
+    /// Orders a port for a session's samples and guesses.
+    pub(super) fn open_for(&mut self, owner: SessionHandle, transport: Transport, family: Family) -> SocketId {
+        let socket = self.open(transport, family, 0, None);
         if let Some(port) = self.ports.last_mut() {
             port.owner = Some(owner);
         }

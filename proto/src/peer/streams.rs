@@ -38,6 +38,9 @@ impl Peer {
                         self.on_news(news);
                     }
                     Purpose::Alternate(slot) => self.leg.on_alternate_closed(slot, stream),
+                    Purpose::Sample(handle) => {
+                        self.with_known(handle, |session, core, leg| session.on_sample_closed(core, leg, stream));
+                    }
                     Purpose::Dial(handle) => {
                         self.with_known(handle, |session, core, _| session.on_dial_failed(core, stream, error));
                     }
@@ -62,6 +65,9 @@ impl Peer {
         match purpose {
             Purpose::Server(slot) => self.leg.on_connected(&mut self.core, slot, stream),
             Purpose::Alternate(slot) => self.leg.on_alternate_connected(&mut self.core, slot, stream),
+            Purpose::Sample(handle) => {
+                self.with_known(handle, |session, core, _| session.on_sample_connected(core, stream));
+            }
             Purpose::Dial(handle) => {
                 if self.sessions.contains_key(&handle) {
                     self.with_known(handle, |session, core, _| session.on_dialled(core, stream));
@@ -132,6 +138,13 @@ impl Peer {
                 Packet::Discovered(found) => self.leg.on_discovered(&mut self.core, slot, Some(stream), found),
                 _ => Err(Discard::WrongRole),
             },
+            Purpose::Sample(handle) => match packet {
+                Packet::Discovered(found) => self.with(handle, |session, core, leg| {
+                    session.on_stream_sample(core, leg, stream, &found);
+                    Ok(())
+                }),
+                _ => Err(Discard::WrongRole),
+            },
             Purpose::Dial(_) => Err(Discard::MessageUnexpected),
             // Only the first frame names the session.
             Purpose::Unproved => match packet {
@@ -175,7 +188,7 @@ impl Peer {
                     session.pump(&mut self.core, &mut self.leg);
                 }
             }
-            Purpose::Alternate(_) | Purpose::Dial(_) | Purpose::Unproved => {}
+            Purpose::Alternate(_) | Purpose::Sample(_) | Purpose::Dial(_) | Purpose::Unproved => {}
         }
     }
 }
@@ -189,7 +202,7 @@ fn breaks_stream(purpose: Purpose, frame: &[u8], discard: Discard) -> bool {
     let stranger = matches!(discard, Discard::HandshakeFailed | Discard::ProofWrong);
     match purpose {
         // An accepted stream has one chance to name its session.
-        Purpose::Unproved | Purpose::Dial(_) | Purpose::Alternate(_) => true,
+        Purpose::Unproved | Purpose::Dial(_) | Purpose::Sample(_) | Purpose::Alternate(_) => true,
         Purpose::Path(..) => broken || stranger,
         Purpose::Server(_) => broken && !relayed,
     }

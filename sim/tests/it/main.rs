@@ -19,6 +19,7 @@ mod nat;
 mod netcheck;
 mod pairs;
 mod prediction;
+mod prediction_tcp;
 mod profile;
 mod receipts;
 mod repunch;

@@ -1,7 +1,7 @@
 //! Why a session is not direct: every verdict somewhere, and never one that is proved and wrong.
 
-use pinhole_proto::peer::{Certainty, CloseReason, PathKind, PeerConfig, PeerEvent, RelayPolicy};
-use pinhole_proto::wire::code::Verdict;
+use pinhole_proto::peer::{Certainty, CloseReason, PathKind, PeerConfig, PeerEvent, RelayPolicy, StrategySet};
+use pinhole_proto::wire::code::{Strategy, Verdict};
 use pinhole_proto::{Duration, Endpoint, Transport};
 use pinhole_sim::nat::{FreshPort, Kind};
 use pinhole_sim::topology::{self, Plan};
@@ -58,12 +58,13 @@ fn every_verdict_has_a_world_that_ends_with_it() {
     let udp = Some(Transport::Udp);
     let cone = Behaviour::port_restricted();
     let plain = |config: &mut PeerConfig| config.tcp = false;
-    // Both map by address and port, and nobody takes samples of TCP.
+    // Both map by address and port, and nobody takes samples.
+    let unsampled = |config: &mut PeerConfig| config.strategies = StrategySet::NONE.with(Strategy::PLAIN);
     let both = between(Behaviour::symmetric(), Behaviour::symmetric());
-    let trio = meet(1, &both, topology::two_nats, Some(Transport::Tcp), |_| ());
+    let trio = meet(1, &both, topology::two_nats, Some(Transport::Tcp), unsampled);
     assert_eq!(last(&trio), Some((Verdict::BOTH_ENDPOINT_DEPENDENT, Certainty::Proved)));
     let one = between(cone, Behaviour::symmetric());
-    let trio = meet(2, &one, topology::two_nats, Some(Transport::Tcp), |_| ());
+    let trio = meet(2, &one, topology::two_nats, Some(Transport::Tcp), unsampled);
     assert_eq!(last(&trio), Some((Verdict::ENDPOINT_DEPENDENT, Certainty::Consistent)));
     let trio = meet(3, &one, topology::two_nats, udp, plain);
     assert_eq!(last(&trio), Some((Verdict::RANDOM_ALLOCATION, Certainty::Consistent)));

@@ -158,6 +158,12 @@ impl Leg {
         self.bindings.iter().any(|binding| binding.server == remote || binding.alternates.contains(remote))
     }
 
+    /// Where the server is asked, in a connection of its own, how it sees a port: its other port where it has one.
+    pub(super) fn help_hole(&self, slot: Slot) -> Endpoint {
+        let binding = &self.bindings[slot];
+        binding.alternates.other_port.unwrap_or(binding.server)
+    }
+
     /// Whether `address` is one of the server's.
     pub(super) fn is_server_address(&self, address: Address) -> bool {
         self.bindings.iter().any(|binding| binding.server.address() == address)

@@ -115,6 +115,19 @@ const STABLE: [Rung; 5] = [plain(), (Strategy::LOW_TTL, 2), plain(), (Strategy::
 /// The same over TCP, where too early a SYN may be answered with a reset that closes what it opened.
 const STREAMS: [Rung; 5] =
     [plain(), (Strategy::LOW_TTL, 2), (Strategy::TCP_SEQUENTIAL_KEEP, 0), (Strategy::LOW_TTL, 3), plain()];
+/// The same where a mapping is not known.
+const STREAMS_UNKNOWN: [Rung; 5] =
+    [plain(), (Strategy::LOW_TTL, 2), (Strategy::TCP_SEQUENTIAL_KEEP, 0), (Strategy::TCP_SEQUENTIAL_CLOSE, 0), plain()];
+/// Over TCP, ports that follow each other.
+const STREAMS_SEQUENTIAL: [Rung; 3] =
+    [plain(), (Strategy::TCP_PREDICTED, WINDOWS[0]), (Strategy::TCP_PREDICTED, WINDOWS[1])];
+/// Over TCP, ports that may be given again when a connection is gone.
+const STREAMS_DEPENDENT: [Rung; 4] = [
+    plain(),
+    (Strategy::TCP_PREDICTED, WINDOWS[0]),
+    (Strategy::TCP_SEQUENTIAL_CLOSE, 0),
+    (Strategy::TCP_PREDICTED, WINDOWS[1]),
+];
 /// Ports that follow each other, as far as is known.
 const SEQUENTIAL: [Rung; 4] =
     [plain(), (Strategy::PREDICTED, WINDOWS[0]), (Strategy::PREDICTED, WINDOWS[1]), (Strategy::PREDICTED, WINDOWS[2])];
@@ -124,8 +137,13 @@ const RANDOM: [Rung; 2] = [plain(), (Strategy::BIRTHDAY, BIRTHDAY_PORTS)];
 const fn ladder(situation: &Situation) -> &'static [Rung] {
     match situation.transport {
         // What the mappings rule out is not repeated.
-        Transport::Tcp if situation.own.class.is_dependent() || situation.other.class.is_dependent() => &ONCE,
-        Transport::Tcp => &STREAMS,
+        Transport::Tcp if is_random(situation.own) || is_random(situation.other) => &ONCE,
+        Transport::Tcp if follows(situation.own) || follows(situation.other) => &STREAMS_SEQUENTIAL,
+        Transport::Tcp => match (situation.own.class, situation.other.class) {
+            (Class::Address | Class::Port, _) | (_, Class::Address | Class::Port) => &STREAMS_DEPENDENT,
+            (Class::Unknown, _) | (_, Class::Unknown) => &STREAMS_UNKNOWN,
+            (Class::Stable, Class::Stable) => &STREAMS,
+        },
         Transport::Udp => match (situation.own.class, situation.other.class) {
             (Class::Unknown, _) | (_, Class::Unknown) => &PLAIN,
             (Class::Stable, Class::Stable) => &STABLE,
@@ -141,6 +159,10 @@ const fn is_random(side: Side) -> bool {
     side.class.is_dependent() && matches!(side.allocation, Allocation::RANDOM)
 }
 
+const fn follows(side: Side) -> bool {
+    side.class.is_dependent() && matches!(side.allocation, Allocation::SEQUENTIAL)
+}
+
 /// Why nothing is left.
 fn verdict(situation: &Situation) -> Verdict {
     let (own, other) = (situation.own, situation.other);
@@ -148,7 +170,7 @@ fn verdict(situation: &Situation) -> Verdict {
         Verdict::BIRTHDAY_MISSED
     } else if is_random(own) || is_random(other) {
         Verdict::RANDOM_ALLOCATION
-    } else if situation.tries.of(Strategy::PREDICTED) > 0 {
+    } else if situation.tries.of(Strategy::PREDICTED) > 0 || situation.tries.of(Strategy::TCP_PREDICTED) > 0 {
         Verdict::PREDICTED_PORTS_MISSED
     } else if own.class.is_dependent() && other.class.is_dependent() {
         Verdict::BOTH_ENDPOINT_DEPENDENT
@@ -191,8 +213,23 @@ mod tests {
         let mut rungs = alloc::vec![(Strategy::PLAIN, 0)];
         let known = own.class != Class::Unknown && other.class != Class::Unknown;
         let dependent = [own, other].iter().filter(|side| side.class.is_dependent()).count();
+        let any_random = random(own) || random(other);
+        let follows = |side: Side| side.class.is_dependent() && side.allocation == Allocation::SEQUENTIAL;
         if situation.transport == Transport::Tcp && dependent > 0 {
-            // Once.
+            if !any_random {
+                rungs.push((Strategy::TCP_PREDICTED, 1));
+                if !follows(own) && !follows(other) {
+                    rungs.push((Strategy::TCP_SEQUENTIAL_CLOSE, 0));
+                }
+                rungs.push((Strategy::TCP_PREDICTED, 8));
+            }
+        } else if situation.transport == Transport::Tcp && !known {
+            rungs.extend([
+                (Strategy::LOW_TTL, 2),
+                (Strategy::TCP_SEQUENTIAL_KEEP, 0),
+                (Strategy::TCP_SEQUENTIAL_CLOSE, 0),
+                (Strategy::PLAIN, 0),
+            ]);
         } else if situation.transport == Transport::Tcp {
             rungs.extend([
                 (Strategy::LOW_TTL, 2),
@@ -227,13 +264,15 @@ mod tests {
                 for other in CLASSES {
                     for own_allocation in ALLOCATIONS {
                         for other_allocation in ALLOCATIONS {
-                            for bits in 0..32u8 {
+                            for bits in 0..128u8 {
                                 let strategies = [
                                     Strategy::PLAIN,
                                     Strategy::PREDICTED,
                                     Strategy::BIRTHDAY,
                                     Strategy::LOW_TTL,
                                     Strategy::TCP_SEQUENTIAL_KEEP,
+                                    Strategy::TCP_SEQUENTIAL_CLOSE,
+                                    Strategy::TCP_PREDICTED,
                                 ];
                                 let allowed = strategies.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
                                 let situation = Situation {
@@ -252,7 +291,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(seen, 2 * 16 * 16 * 32);
+        assert_eq!(seen, 2 * 16 * 16 * 128);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Dials: the TCP half of an attempt (`spec/punching-tcp.md`).
 
+use alloc::vec::Vec;
+
 use super::volley::Agreed;
 use super::{Attempt, Session};
-use crate::constants::{DIAL_RETRY, DIAL_RETRY_AFTER_RESET, MAX_DIALS, TCP_ATTEMPT_TIMEOUT};
+use crate::constants::{DIAL_RETRY, DIAL_RETRY_AFTER_RESET, GUESS_TIMEOUT, MAX_DIALS, TCP_ATTEMPT_TIMEOUT};
 use crate::endpoint::Endpoint;
-use crate::engine::{NetError, StreamId, Transport};
+use crate::engine::{NetError, SocketId, StreamId, Transport};
 use crate::peer::core::{Core, Purpose, Timer};
 use crate::peer::path::Link;
 use crate::time::{Duration, Instant};
@@ -14,6 +16,8 @@ use crate::wire::code::Strategy;
 #[derive(Clone, Debug)]
 pub(in crate::peer) struct Dial {
     pub(super) remote: Endpoint,
+    /// The throw-away port that it is made from; none: the one that faces the server.
+    from: Option<SocketId>,
     pub(super) stream: Option<StreamId>,
     pub(super) tries: u8,
     pub(super) at: Option<Instant>,
@@ -21,6 +25,8 @@ pub(in crate::peer) struct Dial {
     early: Option<Early>,
     /// Nothing is dialled any more: the other side does.
     passive: bool,
+    /// The remote port is a guess: it has the budget of shots.
+    guess: bool,
 }
 
 /// A first SYN that opens the near NAT and is not expected to connect.
@@ -33,13 +39,31 @@ struct Early {
 
 impl Dial {
     pub(super) const fn at(remote: Endpoint, at: Instant) -> Self {
-        Self { remote, stream: None, tries: 0, at: Some(at), early: None, passive: false }
+        Self { remote, from: None, stream: None, tries: 0, at: Some(at), early: None, passive: false, guess: false }
+    }
+}
+
+impl Dial {
+    /// One side's SYN opens its NAT, then the other side dials.
+    // [R-TCP-013]
+    fn by_turns(mut self, agreed: &Agreed) -> Self {
+        let from = self.at.map(|at| at + agreed.delay);
+        if agreed.proposer {
+            self.at = from;
+        } else {
+            self.early = from.map(|until| Early { ttl: None, until });
+            self.passive = true;
+        }
+        self
     }
 }
 
 impl Session {
-    /// Ends dials that have not connected. Those that have are paths.
+    /// Ends dials that have not connected, and samples. Those that have are paths.
     pub(super) fn stop_dials(&mut self, core: &mut Core) {
+        if let Attempt::Sampling { sampler, .. } = &mut self.attempt {
+            sampler.hang_up(core);
+        }
         if let Attempt::Running { dials, .. } = &mut self.attempt {
             for stream in dials.iter_mut().filter_map(|dial| dial.stream.take()) {
                 core.close(stream, true);
@@ -55,6 +79,10 @@ impl Session {
         let mut next: Option<Instant> = None;
         for dial in dials.iter_mut() {
             let Some(at) = dial.at else { continue };
+            // It is dialled when it is open.
+            if dial.from.is_some_and(|from| !core.is_open(from)) {
+                continue;
+            }
             if at > core.now {
                 next = Some(next.map_or(at, |next| next.min(at)));
                 continue;
@@ -69,14 +97,22 @@ impl Session {
             if early.is_none() && dial.passive {
                 continue;
             }
-            let Some(socket) = core.port_of(Transport::Tcp, dial.remote.family()) else {
+            let Some(socket) = dial.from.or_else(|| core.port_of(Transport::Tcp, dial.remote.family())) else {
                 continue;
             };
             if let Some(early) = early {
                 dial.at = Some(early.until);
                 next = Some(next.map_or(early.until, |next| next.min(early.until)));
             }
-            if core.budget.take(core.now, dial.remote.address(), SYN_OCTETS) {
+            let address = dial.remote.address();
+            let affordable = if dial.guess {
+                // [R-PRED-006]
+                core.budget.take_shot(core.now, address)
+            } else {
+                core.budget.take(core.now, address, SYN_OCTETS)
+            };
+            if affordable {
+                self.spent.shots += u32::from(dial.guess);
                 dial.tries += u8::from(early.is_none());
                 let ttl = early.and_then(|early| early.ttl);
                 dial.stream = Some(core.dial_with(socket, dial.remote, ttl, Purpose::Dial(handle)));
@@ -90,27 +126,45 @@ impl Session {
     /// Begins an attempt over TCP that both sides agreed on.
     pub(super) fn begin_dials(&mut self, core: &mut Core, agreed: &Agreed) {
         let (started, from) = (core.now, core.now + agreed.delay);
-        let dials = self.candidates.iter().map(|&remote| {
-            let mut dial = Dial::at(remote, started);
-            match agreed.strategy {
-                // [R-TCP-012]
-                Strategy::LOW_TTL => dial.early = Some(Early { ttl: u8::try_from(agreed.width).ok(), until: from }),
-                // [R-TCP-013]
-                _ if agreed.proposer => dial.at = Some(from),
-                _ => {
-                    dial.early = Some(Early { ttl: None, until: from });
-                    dial.passive = true;
-                }
+        let other = agreed.other.forecast.endpoint;
+        let dials = match agreed.strategy {
+            Strategy::TCP_PREDICTED => self.dials_at_guesses(core, agreed),
+            Strategy::TCP_SEQUENTIAL_CLOSE => {
+                let port = agreed.sockets.first().copied();
+                port.map(|port| Dial { from: Some(port), ..Dial::at(other, started).by_turns(agreed) })
+                    .into_iter()
+                    .collect()
             }
-            dial
-        });
-        let dials = dials.collect();
+            Strategy::LOW_TTL => {
+                // [R-TCP-012]
+                let early = Some(Early { ttl: u8::try_from(agreed.width).ok(), until: from });
+                self.candidates.iter().map(|&remote| Dial { early, ..Dial::at(remote, started) }).collect()
+            }
+            _ => self.candidates.iter().map(|&remote| Dial::at(remote, started).by_turns(agreed)).collect(),
+        };
+        let patience = if agreed.strategy == Strategy::TCP_PREDICTED { GUESS_TIMEOUT } else { TCP_ATTEMPT_TIMEOUT };
         self.attempt = Attempt::Running { number: agreed.number, started, round: 0, dials, volley: None };
         self.tell_attempt(core, agreed.number, agreed.strategy, agreed.width);
         // [R-PUNCH-012]
-        core.timers.set(Timer::Attempt(self.handle), from + TCP_ATTEMPT_TIMEOUT);
+        core.timers.set(Timer::Attempt(self.handle), from + patience);
         core.timers.set(Timer::Dial(self.handle), from);
         self.on_dials_due(core);
+    }
+
+    /// A dial from each end to each port that an attempt over TCP guesses.
+    fn dials_at_guesses(&mut self, core: &mut Core, agreed: &Agreed) -> Vec<Dial> {
+        let Some(main) = core.port_of(Transport::Tcp, agreed.other.forecast.endpoint.family()) else {
+            return Vec::new();
+        };
+        // [R-PRED-013] The proposer hears of the agreement later by as much.
+        let at = if agreed.proposer { core.now } else { core.now + agreed.delay };
+        let guesses = self.guesses(core, agreed, Transport::Tcp, main);
+        let dial = |(port, remote)| Dial {
+            from: Some(port).filter(|port| *port != main),
+            guess: true,
+            ..Dial::at(remote, at)
+        };
+        guesses.into_iter().map(dial).collect()
     }
 
     /// Whether the attempt dials this endpoint, or has given that up.
@@ -143,28 +197,33 @@ impl Session {
         let Attempt::Running { dials, .. } = &mut self.attempt else {
             return;
         };
-        let Some(dial) = dials.iter_mut().find(|dial| dial.stream == Some(stream)) else {
+        let Some(at) = dials.iter().position(|dial| dial.stream == Some(stream)) else {
             return;
         };
-        dial.stream = None;
+        dials[at].stream = None;
         // [R-TCP-012] [R-TCP-013] That was expected.
-        if dial.early.is_some() {
-            return;
+        if dials[at].early.is_none() {
+            self.redial(core, at, error);
         }
-        let remote = dial.remote;
-        self.dial_again(core, remote, error);
     }
 
     /// The dial to a candidate of this attempt failed, or its stream ended before it proved anything, as where
     /// two handshakes crossed and each side took the other's for its own.
     pub(super) fn dial_again(&mut self, core: &mut Core, remote: Endpoint, error: Option<NetError>) {
+        let Attempt::Running { dials, .. } = &mut self.attempt else {
+            return;
+        };
+        if let Some(at) = dials.iter().position(|dial| dial.remote == remote && dial.stream.is_none()) {
+            self.redial(core, at, error);
+        }
+    }
+
+    fn redial(&mut self, core: &mut Core, at: usize, error: Option<NetError>) {
         let jitter = core.visible.below(DIAL_RETRY_JITTER);
         let Attempt::Running { dials, .. } = &mut self.attempt else {
             return;
         };
-        let Some(dial) = dials.iter_mut().find(|dial| dial.remote == remote && dial.stream.is_none()) else {
-            return;
-        };
+        let dial = &mut dials[at];
         // [R-TCP-004]
         if dial.tries >= MAX_DIALS || dial.passive || dial.early.is_some() {
             return;

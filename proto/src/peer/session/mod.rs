@@ -319,6 +319,7 @@ impl Session {
             core.event(PeerEvent::Closed { session: self.handle, reason });
         }
         self.stage = Stage::Ended;
+        self.stop_dials(core);
         self.attempt = Attempt::Idle { number: self.attempt.number() };
         self.drop_sockets(core);
         for timer in [Timer::Punch, Timer::Dial, Timer::Attempt, Timer::Check, Timer::Keepalive, Timer::Resend] {

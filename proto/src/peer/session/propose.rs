@@ -8,10 +8,10 @@ use super::volley::{Agreed, Terms};
 use super::{Attempt, PathState, RelayPolicy, Selection, Session, Stage, Verdict};
 use crate::constants::{
     ATTEMPTS_PER_MINUTE, BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, KEEPALIVE_RETRY, LOW_TTL_DELAY, MAX_ATTEMPTS,
-    MAX_THROW_AWAY, MAX_WINDOW, SAMPLES,
+    MAX_THROW_AWAY, MAX_WINDOW, WINDOWS,
 };
 use crate::endpoint::Endpoint;
-use crate::engine::{SocketId, Transport};
+use crate::engine::{SocketId, StreamId, Transport};
 use crate::peer::api::StrategySet;
 use crate::peer::core::{Core, Timer};
 use crate::peer::leg::Leg;
@@ -112,7 +112,7 @@ impl Session {
             return self.start_attempt(core, number.saturating_add(1));
         }
         if self.needs_samples(leg, choice.strategy) {
-            match self.sampler(core, leg) {
+            match self.sampler(core, leg, choice.strategy) {
                 Some(sampler) => {
                     self.attempt = Attempt::Sampling { number, sampler, purpose: Purpose::Propose(choice) };
                 }
@@ -146,8 +146,13 @@ impl Session {
         let Choice { strategy, width } = choice;
         let number = self.attempt.number().saturating_add(1);
         let (mapping, candidates) = (self.own_mapping(leg), self.own_candidates(core, leg));
-        let delayed = matches!(strategy, Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP);
-        let delay = if delayed { LOW_TTL_DELAY } else { Duration::ZERO };
+        let delay = match strategy {
+            Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP | Strategy::TCP_SEQUENTIAL_CLOSE => LOW_TTL_DELAY,
+            // As long as the answer takes.
+            Strategy::TCP_PREDICTED => self.requests.round_trip().map_or(Duration::ZERO, |whole| whole / 2),
+            _ => Duration::ZERO,
+        };
+        let delay = delay.min(LOW_TTL_DELAY);
         let delay = u16::try_from(delay.as_millis()).unwrap_or(u16::MAX);
         Proposal { number, strategy, delay, width, mapping, candidates, forecast }
     }
@@ -234,7 +239,7 @@ impl Session {
         self.stop_attempt(core);
         self.doubt(core);
         if self.needs_samples(leg, proposal.strategy) {
-            let Some(sampler) = self.sampler(core, leg) else {
+            let Some(sampler) = self.sampler(core, leg, proposal.strategy) else {
                 return Some(self.answer_to(core, leg, None, None));
             };
             let purpose = Purpose::Answer { id, path, proposal: proposal.clone() };
@@ -275,25 +280,23 @@ impl Session {
     /// Whether a strategy that guesses fits what is known, and aims at nobody else.
     fn fits(&self, core: &Core, leg: &Leg, proposal: &Proposal) -> bool {
         let (own, other) = (Class::of(self.own_mapping(leg)), Class::of(proposal.mapping));
-        let classes = match proposal.strategy {
-            Strategy::PREDICTED => own.is_dependent() || other.is_dependent(),
-            // [R-PRED-009]
-            Strategy::BIRTHDAY => own.is_dependent() != other.is_dependent(),
-            Strategy::LOW_TTL if self.transport == Some(Transport::Udp) => {
-                (own, other) == (Class::Stable, Class::Stable)
+        let fits = match (self.transport, proposal.strategy) {
+            (Some(Transport::Udp), Strategy::PREDICTED) | (Some(Transport::Tcp), Strategy::TCP_PREDICTED) => {
+                has_room(core) && (own.is_dependent() || other.is_dependent())
             }
-            Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP => !own.is_dependent() && !other.is_dependent(),
+            // [R-PRED-009]
+            (Some(Transport::Udp), Strategy::BIRTHDAY) => has_room(core) && own.is_dependent() != other.is_dependent(),
+            (Some(Transport::Udp), Strategy::LOW_TTL) => {
+                has_room(core) && (own, other) == (Class::Stable, Class::Stable)
+            }
+            (Some(Transport::Tcp), Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP) => {
+                !own.is_dependent() && !other.is_dependent()
+            }
+            (Some(Transport::Tcp), Strategy::TCP_SEQUENTIAL_CLOSE) => has_room(core),
             _ => false,
         };
         let guess = |forecast: &Forecast| self.may_guess_at(core, leg, forecast);
-        let by_transport = match self.transport {
-            Some(Transport::Udp) => has_room(core),
-            Some(Transport::Tcp) => {
-                matches!(proposal.strategy, Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP)
-            }
-            None => false,
-        };
-        classes && by_transport && proposal.forecast.as_ref().is_some_and(guess)
+        fits && proposal.forecast.as_ref().is_some_and(guess)
     }
 
     /// Takes part in an attempt that was proposed.
@@ -330,6 +333,8 @@ impl Session {
     fn width(&self, proposal: &Proposal) -> u16 {
         match proposal.strategy {
             Strategy::PREDICTED => proposal.width.min(MAX_WINDOW),
+            // [R-PRED-014]
+            Strategy::TCP_PREDICTED => proposal.width.min(WINDOWS[1]),
             Strategy::BIRTHDAY => proposal.width.min(BIRTHDAY_PORTS),
             Strategy::LOW_TTL => proposal.width.clamp(1, u16::from(u8::MAX)),
             _ => 0,
@@ -341,20 +346,29 @@ impl Session {
     /// Whether an attempt begins with samples of this side's port allocation.
     fn needs_samples(&self, leg: &Leg, strategy: Strategy) -> bool {
         match strategy {
-            Strategy::PREDICTED => Class::of(self.own_mapping(leg)).is_dependent(),
+            Strategy::PREDICTED | Strategy::TCP_PREDICTED => Class::of(self.own_mapping(leg)).is_dependent(),
             Strategy::LOW_TTL => self.transport == Some(Transport::Udp),
+            Strategy::TCP_SEQUENTIAL_CLOSE => true,
             _ => false,
         }
     }
 
     /// Begins to sample, where there is a server to ask and room for the sockets.
-    fn sampler(&mut self, core: &mut Core, leg: &Leg) -> Option<Sampler> {
-        let slot = leg.slot_of(Transport::Udp)?;
+    fn sampler(&mut self, core: &mut Core, leg: &Leg, strategy: Strategy) -> Option<Sampler> {
+        let transport = self.transport?;
+        let slot = leg.slot_of(transport)?;
         if !has_room(core) {
             return None;
         }
-        self.spent.sockets += u32::from(SAMPLES) + 1;
-        Some(Sampler::begin(core, self.handle, leg.bindings()[slot].server))
+        let sampler = match transport {
+            Transport::Udp => Sampler::begin(core, self.handle, transport, leg.bindings()[slot].server),
+            Transport::Tcp if strategy == Strategy::TCP_SEQUENTIAL_CLOSE => {
+                Sampler::of_one(core, self.handle, transport, leg.help_hole(slot))
+            }
+            Transport::Tcp => Sampler::begin(core, self.handle, transport, leg.help_hole(slot)),
+        };
+        self.spent.sockets += sampler.sockets();
+        Some(sampler)
     }
 
     /// What there is to tell without samples: where the server sees this side.
@@ -370,6 +384,8 @@ impl Session {
     pub(in crate::peer) fn on_opened(&mut self, core: &mut Core, socket: SocketId) {
         if let Attempt::Sampling { sampler, .. } = &mut self.attempt {
             sampler.on_opened(core);
+        } else if self.transport == Some(Transport::Tcp) {
+            self.on_dials_due(core);
         } else {
             self.shoot_from(core, socket);
         }
@@ -391,6 +407,38 @@ impl Session {
         }
     }
 
+    /// The connection of a sample is there.
+    pub(in crate::peer) fn on_sample_connected(&self, core: &mut Core, stream: StreamId) {
+        match &self.attempt {
+            Attempt::Sampling { sampler, .. } => sampler.on_connected(core, stream),
+            _ => core.close(stream, true),
+        }
+    }
+
+    /// The server answered a sample over TCP.
+    pub(in crate::peer) fn on_stream_sample(
+        &mut self,
+        core: &mut Core,
+        leg: &mut Leg,
+        stream: StreamId,
+        found: &Discovered,
+    ) {
+        if let Attempt::Sampling { sampler, .. } = &mut self.attempt
+            && sampler.on_stream_discovered(stream, &found.transaction, found.observed)
+        {
+            self.on_sampled(core, leg);
+        }
+    }
+
+    /// The connection of a sample ended, or could not be made.
+    pub(in crate::peer) fn on_sample_closed(&mut self, core: &mut Core, leg: &mut Leg, stream: StreamId) {
+        if let Attempt::Sampling { sampler, .. } = &mut self.attempt
+            && sampler.on_closed(stream)
+        {
+            self.on_sampled(core, leg);
+        }
+    }
+
     /// The samples are there, as many as came.
     pub(super) fn on_sampled(&mut self, core: &mut Core, leg: &mut Leg) {
         core.timers.clear(Timer::Attempt(self.handle));
@@ -405,8 +453,9 @@ impl Session {
             Purpose::Propose(choice) => choice.strategy,
             Purpose::Answer { proposal, .. } => proposal.strategy,
         };
-        if strategy == Strategy::LOW_TTL {
-            // A stable mapping that nobody has sent to yet.
+        let predicted = matches!(strategy, Strategy::PREDICTED | Strategy::TCP_PREDICTED);
+        if !predicted {
+            // A mapping that nobody has sent to yet.
             outcome.forecast =
                 outcome.last.map(|(_, endpoint)| Forecast { allocation: Allocation::UNKNOWN, endpoint, step: 0 });
             outcome.sockets = outcome.last.map(|(socket, _)| socket).into_iter().collect();
@@ -415,13 +464,12 @@ impl Session {
                 outcome.forecast.map_or(Allocation::UNKNOWN, |forecast| forecast.allocation);
         }
         let known = outcome.forecast.filter(|forecast| {
-            strategy == Strategy::LOW_TTL
-                || matches!(forecast.allocation, Allocation::SEQUENTIAL | Allocation::PRESERVING)
+            !predicted || matches!(forecast.allocation, Allocation::SEQUENTIAL | Allocation::PRESERVING)
         });
         match (purpose, known) {
             (Purpose::Propose(choice), Some(forecast)) => self.ask_for(core, leg, choice, forecast, outcome.sockets),
             (Purpose::Propose(choice), None) => {
-                if self.proposals.own_allocation != Allocation::RANDOM {
+                if !predicted || self.proposals.own_allocation != Allocation::RANDOM {
                     // The server was silent: this attempt counts, without having been made.
                     self.proposals.tries.count(choice.strategy);
                 }

@@ -1,12 +1,12 @@
-//! Samples of the NAT's port allocation from throw-away sockets (`spec/prediction.md`, "Samples").
+//! Samples of the NAT's port allocation from throw-away ports (`spec/prediction.md`, "Samples", "Over TCP").
 
 use alloc::vec::Vec;
 
 use crate::constants::{MAX_SAMPLE_TRIES, MAX_STEP, SAMPLE_RETRY, SAMPLES};
 use crate::endpoint::Endpoint;
-use crate::engine::SocketId;
+use crate::engine::{SocketId, StreamId, Transport};
 use crate::peer::api::SessionHandle;
-use crate::peer::core::{Core, Timer};
+use crate::peer::core::{Core, Purpose, Timer};
 use crate::peer::leg::discovery;
 use crate::wire::code::Allocation;
 use crate::wire::control::Forecast;
@@ -16,10 +16,11 @@ use crate::wire::discover::TransactionId;
 #[derive(Clone, Debug)]
 pub(in crate::peer) struct Sampler {
     handle: SessionHandle,
+    transport: Transport,
     server: Endpoint,
     samples: Vec<Sample>,
     /// A socket that has sent nothing, for the attempt that follows.
-    spare: SocketId,
+    spare: Option<SocketId>,
     tries: u8,
 }
 
@@ -27,26 +28,74 @@ pub(in crate::peer) struct Sampler {
 struct Sample {
     socket: SocketId,
     transaction: TransactionId,
+    /// Over TCP, the connection to the server.
+    stream: Option<StreamId>,
     failed: bool,
     observed: Option<Endpoint>,
 }
 
 impl Sampler {
     /// Opens the sockets. What follows comes with [`on_opened`](Self::on_opened).
-    pub(super) fn begin(core: &mut Core, handle: SessionHandle, server: Endpoint) -> Self {
-        let family = server.family();
-        let sample = |core: &mut Core| Sample {
-            socket: core.open_for(handle, family),
-            // [R-DISC-002]
-            transaction: core.visible.octets(),
-            failed: false,
-            observed: None,
-        };
-        let samples = (0..SAMPLES).map(|_| sample(core)).collect();
-        let spare = core.open_for(handle, family);
-        // A driver that opens nothing ends the measurement, too.
+    pub(super) fn begin(core: &mut Core, handle: SessionHandle, transport: Transport, server: Endpoint) -> Self {
+        let samples = (0..SAMPLES).map(|_| Sample::begin(core, handle, transport, server)).collect();
+        let spare = Some(core.open_for(handle, transport, server.family()));
+        Self::wait(core, handle);
+        Self { handle, transport, server, samples, spare, tries: 0 }
+    }
+
+    /// The same with one port, which is then used.
+    pub(super) fn of_one(core: &mut Core, handle: SessionHandle, transport: Transport, server: Endpoint) -> Self {
+        let samples = alloc::vec![Sample::begin(core, handle, transport, server)];
+        Self::wait(core, handle);
+        Self { handle, transport, server, samples, spare: None, tries: 0 }
+    }
+
+    /// How many sockets it opened.
+    pub(super) fn sockets(&self) -> u32 {
+        u32::try_from(self.samples.len()).unwrap_or(u32::MAX) + u32::from(self.spare.is_some())
+    }
+
+    /// A driver that opens nothing ends the measurement, too.
+    fn wait(core: &mut Core, handle: SessionHandle) {
         core.timers.set(Timer::Attempt(handle), core.now + SAMPLE_RETRY);
-        Self { handle, server, samples, spare, tries: 0 }
+    }
+
+    /// The connection of a sample is there: the question leaves.
+    pub(super) fn on_connected(&self, core: &mut Core, stream: StreamId) {
+        if let Some(sample) = self.samples.iter().find(|sample| sample.stream == Some(stream)) {
+            core.write(stream, &discovery(sample.transaction));
+        }
+    }
+
+    /// The connection of a sample ended. `true` when no other answer is waited for.
+    pub(super) fn on_closed(&mut self, stream: StreamId) -> bool {
+        if let Some(sample) = self.samples.iter_mut().find(|sample| sample.stream == Some(stream)) {
+            sample.failed |= sample.observed.is_none();
+            sample.stream = None;
+        }
+        self.is_over()
+    }
+
+    /// Takes an answer that came by a connection. `true` when it was the last one.
+    pub(super) fn on_stream_discovered(&mut self, stream: StreamId, found: &TransactionId, observed: Endpoint) -> bool {
+        let fits = |sample: &&mut Sample| sample.stream == Some(stream) && sample.transaction == *found;
+        if let Some(sample) = self.samples.iter_mut().find(fits) {
+            sample.observed.get_or_insert(observed);
+        }
+        self.is_over()
+    }
+
+    /// Ends the connections. With a reset: NATs forget a connection that was reset sooner than one that was closed in
+    /// order.
+    // [R-TCP-014]
+    pub(super) fn hang_up(&mut self, core: &mut Core) {
+        for stream in self.samples.iter_mut().filter_map(|sample| sample.stream.take()) {
+            core.close(stream, true);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.samples.iter().all(|sample| sample.failed || sample.observed.is_some())
     }
 
     /// One of the sockets is open: when all are, the questions leave, one behind the other.
@@ -70,7 +119,7 @@ impl Sampler {
         if let Some(sample) = self.samples.iter_mut().find(fits) {
             sample.observed.get_or_insert(observed);
         }
-        self.samples.iter().all(|sample| sample.failed || sample.observed.is_some())
+        self.is_over()
     }
 
     /// Asks again. `true` when it was asked often enough.
@@ -83,33 +132,55 @@ impl Sampler {
     }
 
     /// What the samples say, and the sockets for the attempt, those that sent nothing first.
-    pub(super) fn finish(self, core: &Core) -> Outcome {
+    pub(super) fn finish(mut self, core: &mut Core) -> Outcome {
+        self.hang_up(core);
+        let core = &*core;
         let answered = || self.samples.iter().filter_map(|sample| Some((sample.socket, sample.observed?)));
         let ports: Vec<u16> = answered().map(|(_, observed)| observed.port()).collect();
         let locals: Vec<Option<u16>> =
             answered().map(|(socket, _)| core.port(socket)?.local.map(Endpoint::port)).collect();
         let (allocation, step) = classify(&ports, &locals);
         let last = answered().next_back().map(|(_, observed)| observed);
-        let spare = core.port(self.spare).and_then(|port| port.local).map(Endpoint::port);
+        let spare = self.spare.and_then(|spare| core.port(spare)).and_then(|port| port.local).map(Endpoint::port);
         let endpoint = match (allocation, spare) {
             (Allocation::PRESERVING, Some(port)) => last.map(|last| last.with_port(port)),
             _ => last.map(|last| last.with_port(last.port().wrapping_add(step))),
         };
         let forecast = endpoint.map(|endpoint| Forecast { allocation, endpoint, step });
-        let mut sockets = alloc::vec![self.spare];
+        let mut sockets: Vec<SocketId> = self.spare.into_iter().collect();
         sockets.extend(self.samples.iter().filter(|sample| !sample.failed).map(|sample| sample.socket));
         Outcome { forecast, sockets, last: answered().next_back() }
     }
 
     fn ask(&mut self, core: &mut Core) {
         self.tries += 1;
-        for sample in self.samples.iter().filter(|sample| sample.observed.is_none() && !sample.failed) {
-            if is_open(core, sample.socket) {
+        let first = self.tries == 1;
+        for sample in self.samples.iter_mut().filter(|sample| sample.observed.is_none() && !sample.failed) {
+            if !is_open(core, sample.socket) {
+                continue;
+            }
+            match self.transport {
                 // A repeated question leaves by the mapping of the first one.
-                core.outbox.transmit(sample.socket, None, self.server, &discovery(sample.transaction));
+                Transport::Udp => {
+                    core.outbox.transmit(sample.socket, None, self.server, &discovery(sample.transaction));
+                }
+                Transport::Tcp if first => {
+                    sample.stream = Some(core.dial(sample.socket, self.server, Purpose::Sample(self.handle)));
+                }
+                // What is lost is repeated below.
+                Transport::Tcp => {}
             }
         }
-        core.timers.set(Timer::Attempt(self.handle), core.now + SAMPLE_RETRY);
+        Self::wait(core, self.handle);
+    }
+}
+
+impl Sample {
+    fn begin(core: &mut Core, handle: SessionHandle, transport: Transport, server: Endpoint) -> Self {
+        let socket = core.open_for(handle, transport, server.family());
+        // [R-DISC-002]
+        let transaction = core.visible.octets();
+        Self { socket, transaction, stream: None, failed: false, observed: None }
     }
 }
 

@@ -6,7 +6,7 @@ use super::choose::Class;
 use super::{Attempt, PathState, Session};
 use crate::constants::{BIRTHDAY_INTERVAL, BIRTHDAY_SOCKETS, MAX_WINDOW, VOLLEY_TIMES};
 use crate::endpoint::{Address, Endpoint};
-use crate::engine::SocketId;
+use crate::engine::{SocketId, Transport};
 use crate::peer::core::{Core, Timer};
 use crate::peer::path::Link;
 use crate::time::{Duration, Instant};
@@ -109,7 +109,7 @@ impl Session {
     /// Prepares the shots of an attempt, and orders the sockets that are missing.
     pub(super) fn load(&mut self, core: &mut Core, agreed: &Agreed) -> Option<Volley> {
         let Agreed { own, other, delay, .. } = agreed;
-        let main = core.port_of(crate::engine::Transport::Udp, other.forecast.endpoint.family())?;
+        let main = core.port_of(Transport::Udp, other.forecast.endpoint.family())?;
         let mut volley =
             Volley { shots: Vec::new(), round: 0, from: core.now + *delay, early: None, rest: Rest::Nothing };
         match agreed.strategy {
@@ -127,25 +127,37 @@ impl Session {
                 volley.rest = Rest::Ports { left: agreed.width, socket: main, address };
             }
             _ => {
-                let aim = aim(self.is_initiator(), own, other, agreed.width);
-                // [R-PRED-003]
-                let mut ready = agreed.sockets.iter().copied();
-                for number in 0..aim.sockets.max(1) {
-                    let socket = match aim.sockets {
-                        0 => main,
-                        // A socket that sent to nobody keeps its port on the first packet only.
-                        _ => ready.next().unwrap_or_else(|| {
-                            self.spent.sockets += 1;
-                            core.open_for(self.handle, other.forecast.endpoint.family())
-                        }),
-                    };
-                    if number == 0 || aim.sockets > 1 {
-                        aim.targets.iter().for_each(|target| volley.shot(socket, *target));
-                    }
-                }
+                let guesses = self.guesses(core, agreed, Transport::Udp, main);
+                guesses.into_iter().for_each(|(socket, target)| volley.shot(socket, target));
             }
         }
         Some(volley)
+    }
+
+    /// From where to where this side sends or dials in a predicted attempt; `main` is the port that faces the server.
+    pub(super) fn guesses(
+        &mut self,
+        core: &mut Core,
+        agreed: &Agreed,
+        transport: Transport,
+        main: SocketId,
+    ) -> Vec<(SocketId, Endpoint)> {
+        let aim = aim(self.is_initiator(), &agreed.own, &agreed.other, agreed.width);
+        let mut guesses = Vec::new();
+        // [R-PRED-003]
+        let mut ready = agreed.sockets.iter().copied();
+        for _ in 0..aim.sockets.max(1) {
+            let socket = match aim.sockets {
+                0 => main,
+                // A socket that sent to nobody keeps its port on the first packet only.
+                _ => ready.next().unwrap_or_else(|| {
+                    self.spent.sockets += 1;
+                    core.open_for(self.handle, transport, agreed.other.forecast.endpoint.family())
+                }),
+            };
+            guesses.extend(aim.targets.iter().map(|target| (socket, *target)));
+        }
+        guesses
     }
 
     /// The next round, or the next shot of many.
@@ -171,7 +183,7 @@ impl Session {
             Rest::Sockets { left, remote } => {
                 volley.rest = Rest::Sockets { left: left - 1, remote };
                 volley.round = 1;
-                let socket = core.open_for(self.handle, remote.family());
+                let socket = core.open_for(self.handle, Transport::Udp, remote.family());
                 self.spent.sockets += 1;
                 volley.shot(socket, remote);
                 let interval = BIRTHDAY_INTERVAL * u32::from(PORTS_PER_SOCKET);

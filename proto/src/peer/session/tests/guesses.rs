@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use super::{Scene, endpoint};
 use crate::constants::{BIRTHDAY_INTERVAL, BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, MAX_SHOTS, MAX_THROW_AWAY, MAX_WINDOW};
 use crate::endpoint::Endpoint;
+use crate::engine::Transport;
 use crate::peer::core::Timer;
 use crate::peer::session::Told;
 use crate::time::Duration;
@@ -133,10 +134,10 @@ fn sockets_for_guesses_are_bounded_over_all_sessions() {
     let other = crate::peer::api::SessionHandle(9);
     let family = endpoint(OTHER).family();
     while scene.core.ports.len() <= MAX_THROW_AWAY - usize::from(BIRTHDAY_SOCKETS) {
-        scene.core.open_for(other, family);
+        scene.core.open_for(other, Transport::Udp, family);
     }
     assert!(answer(&mut scene, &Proposal { number: 2, ..proposal(Strategy::PREDICTED, OTHER, 1) }).accepted);
-    scene.core.open_for(other, family);
+    scene.core.open_for(other, Transport::Udp, family);
     assert!(!answer(&mut scene, &Proposal { number: 3, ..proposal(Strategy::PREDICTED, OTHER, 1) }).accepted);
     scene.core.shut_owned(other, |_| true);
     assert!(answer(&mut scene, &Proposal { number: 3, ..proposal(Strategy::PREDICTED, OTHER, 1) }).accepted);
@@ -156,5 +157,50 @@ fn of_two_proposals_that_cross_the_initiator_s_counts() {
         let crossed = Proposal { number: 1, ..proposal(Strategy::PREDICTED, OTHER, 1) };
         assert_eq!(answer(&mut scene, &crossed).accepted, !initiator);
         assert_eq!(scene.session.attempt.name(), if initiator { "proposed" } else { "running" });
+    }
+}
+
+/// The same over TCP.
+fn streams(initiator: bool) -> Scene {
+    let mut scene = Scene::over(Transport::Tcp, initiator);
+    scene.leg.pretend(endpoint("155.99.25.11:62000"), Mapping::ENDPOINT_INDEPENDENT);
+    scene.session.add_candidates(&mut scene.core, &scene.leg, &[endpoint(OTHER)], Told::Server);
+    scene
+}
+
+// [R-PRED-014] [R-PRED-013] [R-PRED-006]
+#[test]
+fn over_tcp_the_width_is_bounded_and_who_accepts_dials_when_the_answer_has_arrived() {
+    let mut scene = streams(false);
+    let proposal = Proposal { delay: 120, ..proposal(Strategy::TCP_PREDICTED, OTHER, 60_000) };
+    assert_eq!(answer(&mut scene, &proposal).width, 8);
+    assert_eq!(scene.dialled(), []);
+    let begin = scene.core.now;
+    let next = scene.core.timers.pop(begin + Duration::from_secs(1));
+    assert!(matches!(next, Some(Timer::Dial(_))), "{next:?}");
+    scene.core.now = begin + Duration::from_millis(119);
+    scene.session.on_timer(&mut scene.core, &mut scene.leg, Timer::Dial(scene.session.handle));
+    assert_eq!(scene.dialled(), []);
+    scene.core.now = begin + Duration::from_millis(120);
+    scene.session.on_timer(&mut scene.core, &mut scene.leg, Timer::Dial(scene.session.handle));
+    let ports: Vec<u16> = scene.dialled().into_iter().map(Endpoint::port).collect();
+    assert_eq!(ports, (31_000..31_008).collect::<Vec<u16>>());
+    assert_eq!(scene.session.spent().shots, 8);
+}
+
+// [R-PRED-005] [R-PRED-012]
+#[test]
+fn over_tcp_a_bystander_is_not_dialled_either() {
+    for strategy in [Strategy::TCP_PREDICTED, Strategy::TCP_SEQUENTIAL_CLOSE] {
+        for victim in [VICTIM, "18.181.0.31:1", "127.0.0.1:7", "10.0.0.1:1234", "138.76.29.7:0"] {
+            let mut scene = streams(false);
+            assert!(!answer(&mut scene, &proposal(strategy, victim, 8)).accepted, "{victim}");
+            run(&mut scene);
+            assert_eq!(scene.dialled(), []);
+        }
+    }
+    // Over UDP neither is known.
+    for strategy in [Strategy::TCP_PREDICTED, Strategy::TCP_SEQUENTIAL_CLOSE] {
+        assert!(!answer(&mut scene(true), &proposal(strategy, OTHER, 8)).accepted);
     }
 }

@@ -27,12 +27,16 @@ struct Scene {
 
 impl Scene {
     fn new(initiator: bool) -> Self {
+        Self::over(Transport::Udp, initiator)
+    }
+
+    fn over(transport: Transport, initiator: bool) -> Self {
         let config = PeerConfig {
             secret: [1; 32],
             server_key: None,
             servers: alloc::vec![endpoint("18.181.0.31:1234")],
-            udp: true,
-            tcp: false,
+            udp: transport == Transport::Udp,
+            tcp: transport == Transport::Tcp,
             port: 1234,
             relay: RelayPolicy::Allow,
             accept: Accept::Anybody,
@@ -56,11 +60,23 @@ impl Scene {
             Role::Responder { hash: [0; 32], message_2: alloc::vec![1; 60] }
         };
         let mut session = Session::new(&mut core, SessionHandle(0), other, [9; 8], role, true);
-        session.transport = Some(Transport::Udp);
+        session.transport = Some(transport);
         session.stage = Stage::Established;
         session.channel = Some(ChannelId([6; 8]));
         session.association = Some(Association::new(Keys { send: [3; 32], receive: [4; 32] }, Index([5; 4])));
         Self { core, leg, session }
+    }
+
+    /// Where to was dialled since the last call.
+    fn dialled(&mut self) -> Vec<Endpoint> {
+        let mut dialled = Vec::new();
+        loop {
+            match self.core.outbox.poll(None) {
+                crate::outbox::Next::Output(Output::Dial { remote, .. }) => dialled.push(remote),
+                crate::outbox::Next::Output(Output::Wait(_)) => return dialled,
+                crate::outbox::Next::Output(_) | crate::outbox::Next::Event(..) => {}
+            }
+        }
     }
 
     /// The datagrams that were ordered since the last call.
