@@ -90,8 +90,13 @@ pub enum PlainSaid {
     Rejected(Endpoint, NetError),
     /// A listener accepted a stream from this endpoint.
     Accepted(Endpoint),
-    /// A dial succeeded, from this endpoint.
-    Connected(Endpoint),
+    /// A dial succeeded.
+    Connected {
+        /// From which endpoint.
+        local: Endpoint,
+        /// To which.
+        remote: Endpoint,
+    },
     /// Octets of a stream.
     Received {
         /// From whom.
@@ -186,7 +191,7 @@ impl Plain {
                 self.streams.insert(stream, (socket, remote));
                 PlainSaid::Accepted(remote)
             }
-            StreamInput::Connected { local } => PlainSaid::Connected(local),
+            StreamInput::Connected { local } => PlainSaid::Connected { local, remote: from? },
             StreamInput::Received(octets) => PlainSaid::Received { from: from?, octets: octets.to_vec() },
             StreamInput::Written(_) => return None,
             StreamInput::Closed(error) => {

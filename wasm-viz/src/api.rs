@@ -12,7 +12,7 @@ use crate::page::{Page, Refused};
 use crate::run::Edit;
 use crate::text::Text;
 use crate::trace::TracePage;
-use crate::{export, matrix};
+use crate::{export, lessons, matrix};
 
 /// The page behind its calls.
 pub struct Api {
@@ -121,6 +121,7 @@ impl Api {
                 value(&page.ladder(branch, all))
             }
             "suggestions" => value(&page.suggestions(read(argument)?)),
+            "remedies" => value(&page.remedies()),
             "arrivals" => value(&page.arrivals()),
             "question" => value(&page.question(read(argument)?)),
             "grade" => {
@@ -153,7 +154,7 @@ fn catalogue() -> Value {
         Entry { id, title: Text::of(format!("title.{id}")), source }
     };
     let scenarios: Vec<_> = scenario::ALL.iter().map(entry).collect();
-    json!({ "scenarios": scenarios, "presets": nats::presets() })
+    json!({ "scenarios": scenarios, "presets": nats::presets(), "lessons": lessons::lessons() })
 }
 
 fn reply(answer: Result<Value, Refused>) -> String {

@@ -8,7 +8,9 @@
 //! Everything is plain Rust and tested natively; `facade.rs` hands it to the page as JSON.
 
 pub mod api;
+pub mod branch;
 pub mod bytes;
+pub mod errata;
 pub mod export;
 #[cfg(target_arch = "wasm32")]
 pub mod facade;
@@ -16,9 +18,12 @@ pub mod frame;
 pub mod hops;
 pub mod knows;
 pub mod ladder;
+pub mod lessons;
 pub mod link;
+pub mod machines;
 pub mod matrix;
 pub mod nats;
+pub mod outcome;
 pub mod page;
 pub mod quiz;
 pub mod race;

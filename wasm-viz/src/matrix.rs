@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::link::Link;
 use crate::nats::PRESETS;
-use crate::page::{FIRST, Outcome, Page, Refused};
+use crate::outcome::Outcome;
+use crate::page::{FIRST, Page, Refused};
 use crate::run::Edit;
 use crate::text::Text;
 

@@ -2,27 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use pinhole_proto::peer::{PathKind, PeerEvent};
-use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::action::Action;
 use pinhole_sim::scenario::{self, Scenario};
-use pinhole_sim::worlds::PeerSaid;
-use pinhole_sim::{JourneyId, Place, World};
+use pinhole_sim::{JourneyId, Place};
 use serde::Serialize;
 
+use crate::branch::{Branch, BranchView, Milestone};
 use crate::bytes::BytesView;
-use crate::frame::{Fate, Frame, frame};
-use crate::hops::Hops;
+use crate::frame::{Fate, Frame, fate};
 use crate::ladder::{self, Ladder};
 use crate::link::Link;
+use crate::machines::{MachineView, machines};
 use crate::nats::{self, NatView};
 use crate::quiz::{self, Graded, Question};
 use crate::race::{self, Arrival};
 use crate::run::{Edit, Play, Run};
-use crate::script;
 use crate::text::Text;
 use crate::why::{self, Suggestion};
-use crate::{bytes, export, matrix, words};
+use crate::{bytes, errata, export, matrix};
 
 /// The page.
 pub struct Page {
@@ -38,30 +35,6 @@ pub struct Page {
     notices: Vec<Text>,
 }
 
-/// A run of the scenario with some edits.
-pub struct Branch {
-    parent: Option<usize>,
-    edits: Vec<Edit>,
-    run: Run,
-    hops: Hops,
-    end: World,
-    steps: SortedMap<JourneyId, String>,
-    milestones: Vec<Milestone>,
-}
-
-/// A packet that the scenario's text numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Milestone {
-    /// The step in which its fate is decided.
-    pub index: usize,
-    /// The packet.
-    pub journey: u64,
-    /// Its number.
-    pub step: String,
-    /// What it is.
-    pub text: Text,
-}
-
 /// Everything about the page that does not change with the cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PageView {
@@ -73,6 +46,8 @@ pub struct PageView {
     pub story: Text,
     /// The text that it is from.
     pub source: String,
+    /// Where the texts that show it have a slip, and what is meant.
+    pub errata: Vec<Text>,
     /// The machines.
     pub machines: Vec<MachineView>,
     /// The NATs.
@@ -93,54 +68,6 @@ pub struct PageView {
     pub notices: Vec<Text>,
     /// What the trace is, where that is what is shown.
     pub trace: Option<crate::trace::TraceView>,
-}
-
-/// A machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MachineView {
-    /// Its name.
-    pub id: String,
-    /// What it is: `nat`, `server`, `peer` or `host`.
-    pub kind: &'static str,
-    /// Its addresses.
-    pub addresses: Vec<String>,
-    /// The network that it is in.
-    pub realm: String,
-    /// A NAT's inner network.
-    pub inside: Option<String>,
-}
-
-/// A branch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BranchView {
-    /// The branch that it was made from.
-    pub parent: Option<usize>,
-    /// Its edits.
-    pub edits: Vec<EditView>,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// How many steps it has.
-    pub length: usize,
-    /// Its digest.
-    pub digest: String,
-}
-
-/// An edit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EditView {
-    /// What it does.
-    pub text: Text,
-    /// When, in microseconds.
-    pub at: u64,
-}
-
-/// What came of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome {
-    /// `direct`, `relayed` or `none`; `unknown` where a trace does not tell.
-    pub kind: &'static str,
-    /// The same in words.
-    pub text: Text,
 }
 
 /// Why something that was asked of the page was not done.
@@ -233,14 +160,11 @@ impl Page {
         let branch = self.current();
         let numbered = branch.milestones.iter().filter(|milestone| {
             let hops = branch.hops.journey(JourneyId(milestone.journey));
-            hops.filter_map(|hop| hop.arrival)
-                .any(|(_, at)| crate::frame::fate(&branch.run.records()[at].what) == Fate::Dropped)
+            hops.filter_map(|hop| hop.arrival).any(|(_, at)| fate(&branch.run.records()[at].what) == Fate::Dropped)
         });
         numbered.map(|milestone| milestone.index).next().or_else(|| {
             let mut steps = branch.run.steps().iter();
-            steps.position(|step| {
-                step.records.clone().any(|at| crate::frame::fate(&branch.run.records()[at].what) == Fate::Dropped)
-            })
+            steps.position(|step| step.records.clone().any(|at| fate(&branch.run.records()[at].what) == Fate::Dropped))
         })
     }
 
@@ -254,6 +178,7 @@ impl Page {
             title: Text::of(format!("title.{}", self.scenario.name)),
             story: Text::of(format!("story.{}", self.scenario.name)),
             source: self.scenario.source.clone(),
+            errata: errata::of(&self.scenario.name),
             machines: machines(&world),
             nats: world
                 .nats()
@@ -341,6 +266,13 @@ impl Page {
     pub fn suggestions(&self, record: usize) -> Vec<Suggestion> {
         let branch = self.current();
         why::suggestions(&self.play, &branch.edits, &branch.run, &branch.end, record)
+    }
+
+    /// The smallest changes that would have made the run end in a direct path.
+    #[must_use]
+    pub fn remedies(&self) -> Vec<Suggestion> {
+        let branch = self.current();
+        why::remedies(&self.play, &branch.edits, &branch.end)
     }
 
     /// What may arrive after the step that is shown.
@@ -441,153 +373,6 @@ impl Page {
     }
 }
 
-impl Branch {
-    fn new(scenario: &Scenario, play: &Play, parent: Option<usize>, edits: Vec<Edit>) -> Result<Self, Refused> {
-        let run =
-            Run::of(play, &edits, MAX_STEPS).map_err(|error| Refused(Text::of("notice.refused").with("why", error)))?;
-        if let Some((_, error)) = run.refused().first() {
-            return Err(Refused(Text::of("notice.refused").with("why", error)));
-        }
-        let hops = Hops::of(&run);
-        let end = run.world_at(play, &edits, run.len());
-        let milestones = milestones(scenario, &run, &hops, &end);
-        let steps = milestones.iter().map(|found| (JourneyId(found.journey), found.step.clone())).collect();
-        Ok(Self { parent, edits, run, hops, end, steps, milestones })
-    }
-
-    fn world_at(&self, play: &Play, index: usize) -> World {
-        self.run.world_at(play, &self.edits, index)
-    }
-
-    fn frame(&self, play: &Play, index: usize) -> Frame {
-        let world = self.world_at(play, index);
-        let before = match index.checked_sub(1) {
-            Some(before) => self.world_at(play, before),
-            None => play.world.clone(),
-        };
-        frame(&self.run, &self.hops, index, &before, &world, &self.end)
-    }
-
-    /// Everything that happened.
-    #[must_use]
-    pub const fn run(&self) -> &Run {
-        &self.run
-    }
-
-    /// An edit in words; a fault by the packet that met it.
-    fn edit_text(&self, edit: &Edit) -> Text {
-        let Action::Fault(fault) = &edit.action else {
-            return script::action(&edit.action);
-        };
-        let picked = |record: &&pinhole_sim::trace::Record| {
-            record.effect == Some(fault.effect) && self.end.trace().matches(&fault.pick, record)
-        };
-        match self.run.records().iter().find(picked) {
-            Some(record) => {
-                let to = record.to.map_or("?", |place| self.end.trace().name(place));
-                let name = words::packet_name(&self.end, &record.packet);
-                script::fault(fault.effect)
-                    .with_text("packet", Text::of("packet.to").with_text("name", name).with("machine", to))
-            }
-            None => script::fault(fault.effect).with_text("packet", Text::of("packet.none")),
-        }
-    }
-
-    fn view(&self) -> BranchView {
-        BranchView {
-            parent: self.parent,
-            edits: self.edits.iter().map(|edit| EditView { text: self.edit_text(edit), at: edit.at }).collect(),
-            outcome: outcome(&self.end),
-            length: self.run.len(),
-            digest: format!("{:016x}", self.run.digest()),
-        }
-    }
-}
-
-/// The packets of a run that the scenario numbers.
-fn milestones(scenario: &Scenario, run: &Run, hops: &Hops, names: &World) -> Vec<Milestone> {
-    let found = scenario.marks.iter().filter_map(|mark| {
-        let mut seen: Vec<JourneyId> = Vec::new();
-        let picked = run.records().iter().filter(|record| names.trace().matches(&mark.pick, record));
-        for record in picked {
-            if !seen.contains(&record.journey) {
-                seen.push(record.journey);
-            }
-        }
-        let journey = *seen.get(mark.skip)?;
-        let last = hops.journey(journey).last()?;
-        let index = last.arrival.map_or(last.sent, |(step, _)| step);
-        let text = Text::of(format!("mark.{}", slug(&mark.title)));
-        Some(Milestone { index, journey: journey.0, step: mark.step.clone(), text })
-    });
-    let mut found: Vec<_> = found.collect();
-    found.sort_by_key(|milestone| milestone.index);
-    found
-}
-
-/// What came of a run: the path of the peers' sessions at its end.
-fn outcome(end: &World) -> Outcome {
-    let selected = end.hosts().filter_map(|host| {
-        end.engine_if::<pinhole_proto::peer::Peer>(host)?;
-        end.log::<PeerSaid>(host).iter().rev().find_map(|(at, said)| Some((*at, said.selected()?)))
-    });
-    let best = selected.min_by_key(|(at, path)| (path.kind == PathKind::Relayed, *at));
-    let verdict = || {
-        let mut said = end.hosts().filter(|host| end.engine_if::<pinhole_proto::peer::Peer>(*host).is_some());
-        said.find_map(|host| {
-            end.log::<PeerSaid>(host).iter().rev().find_map(|(_, said)| match said.event {
-                PeerEvent::NotDirect { verdict, .. } => Some(verdict),
-                _ => None,
-            })
-        })
-    };
-    match best {
-        Some((at, path)) if path.kind != PathKind::Relayed => Outcome {
-            kind: "direct",
-            text: Text::of("outcome.direct").with_text("path", words::path(&path)).with("ms", at.as_micros() / 1000),
-        },
-        Some(_) => {
-            let verdict = verdict().map_or_else(|| "unknown".to_owned(), |verdict| verdict.name().to_owned());
-            Outcome {
-                kind: "relayed",
-                text: Text::of("outcome.relayed").with_text("verdict", Text::of(format!("verdict.{verdict}"))),
-            }
-        }
-        None => Outcome { kind: "none", text: Text::of("outcome.none") },
-    }
-}
-
-fn machines(world: &World) -> Vec<MachineView> {
-    let name = |place| world.trace().name(place).to_owned();
-    ladder::columns(world)
-        .into_iter()
-        .filter_map(|id| {
-            Some(match world.place_named(&id)? {
-                Place::Nat(nat) => MachineView {
-                    kind: "nat",
-                    addresses: world.nat(nat).pool().iter().map(ToString::to_string).collect(),
-                    realm: world.trace().realm_name(world.outside(nat)).to_owned(),
-                    inside: Some(world.trace().realm_name(world.inside(nat)).to_owned()),
-                    id: name(Place::Nat(nat)),
-                },
-                Place::Host(host) => MachineView {
-                    kind: if world.engine_if::<pinhole_proto::server::Server>(host).is_some() {
-                        "server"
-                    } else if world.engine_if::<pinhole_proto::peer::Peer>(host).is_some() {
-                        "peer"
-                    } else {
-                        "host"
-                    },
-                    addresses: world.interfaces(host).iter().map(|own| own.address.to_string()).collect(),
-                    realm: world.trace().realm_name(world.realm_of(host)).to_owned(),
-                    inside: None,
-                    id,
-                },
-            })
-        })
-        .collect()
-}
-
 /// What goes wrong on purpose in a scenario, as edits: to be seen, and to be taken away. And the rest.
 fn faults_apart(actions: &[Action]) -> (Vec<Edit>, Vec<Action>) {
     let mut at = 0_u64;
@@ -603,13 +388,6 @@ fn faults_apart(actions: &[Action]) -> (Vec<Edit>, Vec<Action>) {
         }
     }
     (faults, rest)
-}
-
-/// A title as the end of a key: lower-case letters and digits, everything else a hyphen.
-fn slug(title: &str) -> String {
-    let lower = title.to_lowercase();
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("-")
 }
 
 /// Whether one edit undoes all of another.

@@ -63,8 +63,8 @@ struct Machine {
     cast: Cast,
     /// The next action of the play.
     next: usize,
-    /// Until when the play waits.
-    until: Instant,
+    /// Until when the play waits: everything up to and at that moment happens before its next action.
+    until: Option<Instant>,
     /// The next edit.
     next_edit: usize,
 }
@@ -90,9 +90,16 @@ impl Run {
         let mut edits = edits.to_vec();
         edits.sort_by_key(|edit| edit.at);
         let mut machine =
-            Machine { world: play.world.clone(), cast: play.cast.clone(), next: 0, until: Instant::ZERO, next_edit: 0 };
+            Machine { world: play.world.clone(), cast: play.cast.clone(), next: 0, until: None, next_edit: 0 };
         let mut run =
             Self { steps: Vec::new(), records: Vec::new(), checkpoints: Vec::new(), refused: Vec::new(), digest: 0 };
+        // What is changed before everything is no step: the runs with and without it count alike.
+        while let Some(edit) = edits.get(machine.next_edit).filter(|edit| edit.at == 0) {
+            if let Err(error) = machine.cast.apply(&mut machine.world, &edit.action) {
+                run.refused.push((edit.clone(), error));
+            }
+            machine.next_edit += 1;
+        }
         run.checkpoints.push((0, machine.clone()));
         while run.steps.len() < most {
             let action = match machine.turn(play, &edits)? {
@@ -187,21 +194,22 @@ impl Machine {
     /// Does the next thing.
     fn turn(&mut self, play: &Play, edits: &[Edit]) -> Result<Turn, ActionError> {
         loop {
-            if let Some(edit) = edits.get(self.next_edit)
-                && Instant::from_micros(edit.at) <= self.world.now()
-            {
-                let outcome = self.cast.apply(&mut self.world, &edit.action);
-                self.next_edit += 1;
-                return Ok(Turn::Edit(self.next_edit - 1, outcome));
-            }
-            if self.world.now() < self.until {
-                let edit = edits.get(self.next_edit).map(|edit| Instant::from_micros(edit.at));
-                let end = edit.map_or(self.until, |edit| edit.min(self.until));
+            let edit = edits.get(self.next_edit);
+            if let Some(until) = self.until {
+                let end = edit.map_or(until, |edit| Instant::from_micros(edit.at).min(until));
                 if self.world.next_event().is_some_and(|at| at <= end) {
                     self.world.step();
                     return Ok(Turn::Event);
                 }
                 self.world.run_until(end);
+                self.until = Some(until).filter(|until| end < *until);
+            }
+            if let Some(edit) = edit.filter(|edit| Instant::from_micros(edit.at) <= self.world.now()) {
+                let outcome = self.cast.apply(&mut self.world, &edit.action);
+                self.next_edit += 1;
+                return Ok(Turn::Edit(self.next_edit - 1, outcome));
+            }
+            if self.until.is_some() {
                 continue;
             }
             let Some(action) = play.actions.get(self.next) else {
@@ -209,7 +217,7 @@ impl Machine {
             };
             self.next += 1;
             if let Action::Wait { ms } = action {
-                self.until = self.world.now() + Duration::from_millis(*ms);
+                self.until = Some(self.world.now() + Duration::from_millis(*ms));
                 continue;
             }
             self.cast.apply(&mut self.world, action)?;

@@ -7,7 +7,9 @@ use pinhole_sim::{Behaviour, Effect, Fault, JourneyId, Pick, Place, World};
 use serde::Serialize;
 
 use crate::frame::{Fate, fate};
+use crate::matrix::changes;
 use crate::nats;
+use crate::outcome::outcome;
 use crate::run::{Edit, Play, Run};
 use crate::script;
 use crate::text::Text;
@@ -75,6 +77,56 @@ pub fn suggestions(play: &Play, edits: &[Edit], run: &Run, names: &World, record
     found
 }
 
+/// The smallest changes that would have made a run end in a direct path: one field of one NAT, else one NAT of
+/// another kind, else both of one kind. Each was tried; only those that help are told.
+#[must_use]
+pub fn remedies(play: &Play, edits: &[Edit], end: &World) -> Vec<Suggestion> {
+    if outcome(end).kind == "direct" {
+        return Vec::new();
+    }
+    let nats: Vec<(String, &Behaviour)> =
+        end.nats().map(|nat| (end.trace().name(Place::Nat(nat)).to_owned(), end.nat(nat).behaviour())).collect();
+    let fields = nats.iter().flat_map(|(name, behaviour)| {
+        let values = DECIDING.iter().flat_map(|field| others(behaviour, field));
+        values.map(|(field, value)| {
+            let edit = Edit { at: 0, action: Action::SetField { nat: name.clone(), field: field.into(), value } };
+            (script::action(&edit.action), vec![edit])
+        })
+    });
+    let kind = |(name, behaviour): &(String, &Behaviour), (id, make): &(&str, nats::Make)| {
+        let text = Text::of("change.kind").with("nat", name).with_text("kind", Text::of(format!("preset.{id}")));
+        (text, changes(name, behaviour, &make()))
+    };
+    let kinds = nats.iter().flat_map(|nat| nats::PRESETS.iter().map(move |preset| kind(nat, preset)));
+    let pairs = nats::PRESETS.iter().map(|preset| {
+        let every = nats.iter().flat_map(|nat| kind(nat, preset).1);
+        (Text::of("change.every-kind").with_text("kind", Text::of(format!("preset.{}", preset.0))), every.collect())
+    });
+    let tried: [Vec<(Text, Vec<Edit>)>; 3] = [fields.collect(), kinds.collect(), pairs.collect()];
+    for changes in tried {
+        let found: Vec<_> = changes.into_iter().filter_map(|(text, more)| remedy(play, edits, &text, more)).collect();
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    Vec::new()
+}
+
+/// A change that makes the path direct, if it does.
+fn remedy(play: &Play, edits: &[Edit], text: &Text, more: Vec<Edit>) -> Option<Suggestion> {
+    if more.is_empty() {
+        return None;
+    }
+    let mut all = edits.to_vec();
+    all.extend(more);
+    let run = Run::of(play, &all, crate::page::MAX_STEPS).ok()?;
+    let came = outcome(&run.world_at(play, &all, run.len()));
+    (came.kind == "direct" && run.refused().is_empty()).then(|| {
+        let text = Text::of("remedy").with_text("change", text.clone()).with_text("outcome", came.text);
+        Suggestion { text, edits: all, fate: Fate::Passed }
+    })
+}
+
 /// The same packet at the same machine in another run: the record of its arrival there.
 fn same_packet<'a>(other: &'a Run, run: &Run, wanted: &Record) -> Option<&'a Record> {
     // Until the runs part, packets have the same names in both.
@@ -102,19 +154,20 @@ fn loosened(rule: Rule, behaviour: &Behaviour) -> Vec<(&'static str, String)> {
         Rule::CrossingSynAllowed | Rule::SynAckAllowed => &["simultaneous-open"],
         _ => &[],
     };
-    let mut found = Vec::new();
-    for name in fields {
-        let Some(field) = Behaviour::field(name) else { continue };
-        let held = nats::get(behaviour, name);
-        let values: Vec<String> = match field.values() {
-            Values::Flag => vec!["true".into(), "false".into()],
-            Values::OneOf(names) => names.iter().map(ToString::to_string).collect(),
-            Values::Number(..) | Values::NumberOrNothing(..) => vec!["300000".into()],
-            Values::Ports | Values::PortsOrNothing => Vec::new(),
-        };
-        found.extend(values.into_iter().filter(|value| *value != held).map(|value| (field.name, value)));
-    }
-    found
+    fields.iter().flat_map(|name| others(behaviour, name)).collect()
+}
+
+/// The values of a field other than the one held.
+fn others(behaviour: &Behaviour, name: &str) -> Vec<(&'static str, String)> {
+    let Some(field) = Behaviour::field(name) else { return Vec::new() };
+    let held = nats::get(behaviour, name);
+    let values: Vec<String> = match field.values() {
+        Values::Flag => vec!["true".into(), "false".into()],
+        Values::OneOf(names) => names.iter().map(ToString::to_string).collect(),
+        Values::Number(..) | Values::NumberOrNothing(..) => vec!["300000".into()],
+        Values::Ports | Values::PortsOrNothing => Vec::new(),
+    };
+    values.into_iter().filter(|value| *value != held).map(|value| (field.name, value)).collect()
 }
 
 fn delayed(journey: JourneyId, ms: u64) -> Edit {
@@ -122,5 +175,8 @@ fn delayed(journey: JourneyId, ms: u64) -> Edit {
     Edit { at: 0, action: Action::Fault(Fault { pick, skip: 0, count: 1, effect: Effect::Delay { ms } }) }
 }
 
+/// The fields that decide whether peers reach each other.
+const DECIDING: [&str; 7] =
+    ["mapping", "filtering", "permission", "fresh-port", "hairpin", "unsolicited-syn", "simultaneous-open"];
 /// The delays that are tried, in milliseconds.
 const DELAYS: [u64; 9] = [1, 5, 10, 20, 40, 80, 160, 320, 640];

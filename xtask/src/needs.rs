@@ -13,7 +13,7 @@ pub(crate) struct Need {
 }
 
 /// Everything, in the order in which it is installed.
-pub(crate) const NEEDS: [Need; 9] = [
+pub(crate) const NEEDS: [Need; 10] = [
     Need {
         what: "iproute2",
         why: "the lab's networks",
@@ -55,6 +55,12 @@ pub(crate) const NEEDS: [Need; 9] = [
         why: "the page is tried in a browser",
         found: || program("chromium"),
         install: &[&["apt-get", "update", "-qq"], &["apt-get", "install", "-y", "-qq", "chromium", "fonts-noto-cjk"]],
+    },
+    Need {
+        what: "tshark",
+        why: "capture files are read by Wireshark's dissectors",
+        found: || program("tshark"),
+        install: &[&["apt-get", "update", "-qq"], &["apt-get", "install", "-y", "-qq", "tshark"]],
     },
     Need {
         what: "nightly toolchain",

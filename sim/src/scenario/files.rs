@@ -45,4 +45,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("f14-nat-check-bad", include_str!("../../scenarios/f14-nat-check-bad.json")),
     ("f10-inbound-syn-refused", include_str!("../../scenarios/f10-inbound-syn-refused.json")),
     ("f10-outbound-syn-ack-dropped", include_str!("../../scenarios/f10-outbound-syn-ack-dropped.json")),
+    ("crossing-syns", include_str!("../../scenarios/crossing-syns.json")),
+    ("symmetric-pair", include_str!("../../scenarios/symmetric-pair.json")),
+    ("whole-ladder", include_str!("../../scenarios/whole-ladder.json")),
+    ("sandbox", include_str!("../../scenarios/sandbox.json")),
 ];

@@ -106,7 +106,7 @@ fn the_actions_of_applications_reach_the_other_side() {
     assert!(trio.said(trio.net.a).iter().any(|(_, said)| said.event == PeerEvent::Stopped));
     let c = trio.world.host_named("C").expect("it was added");
     let at_c = trio.world.log::<PlainSaid>(c);
-    assert!(at_c.iter().any(|(_, said)| matches!(said, PlainSaid::Connected(_))), "{at_c:?}");
+    assert!(at_c.iter().any(|(_, said)| matches!(said, PlainSaid::Connected { .. })), "{at_c:?}");
     let flows = trio
         .world
         .trace()

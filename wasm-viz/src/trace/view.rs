@@ -8,11 +8,14 @@ use serde::Serialize;
 use super::TracePage;
 use super::events::sentence;
 use super::steps::Step;
+use crate::branch::{BranchView, Milestone};
 use crate::bytes::{BytesView, CaptureView, Field, hex, of_packet, of_stream, sealed_in};
 use crate::frame::{Fate, Frame, Happening, PacketLine};
 use crate::knows::{Fact, Knows};
 use crate::ladder::{HopRow, Ladder, PacketRow, Row};
-use crate::page::{BranchView, MachineView, Milestone, Outcome, PageView, Refused};
+use crate::machines::MachineView;
+use crate::outcome::Outcome;
+use crate::page::{PageView, Refused};
 use crate::text::Text;
 use crate::words;
 
@@ -36,6 +39,7 @@ impl TracePage {
             title: Text::of("title.trace").with("file", &self.file),
             story: Text::of("story.trace").with("machine", own),
             source: self.header.program.clone(),
+            errata: Vec::new(),
             machines: self.machines(),
             nats: Vec::new(),
             branches: vec![BranchView {

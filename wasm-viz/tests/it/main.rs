@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod bytes;
+mod capture;
+mod links;
 mod page;
+mod race;
+mod scenarios;
+mod suggestions;
 mod trace;
 mod words;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pinhole_sim::Behaviour;
 use pinhole_sim::nat::{DropRule, Rule, Values};
 use pinhole_sim::scenario;
+use pinhole_viz::lessons::lessons;
 use pinhole_viz::nats::PRESETS;
 use pinhole_viz::page::Page;
 use pinhole_viz::words::key_of;
@@ -31,6 +32,10 @@ fn listed() -> BTreeSet<String> {
         keys.extend([format!("title.{name}"), format!("story.{name}")]);
     }
     keys.extend(pinhole_viz::trace::event_keys());
+    keys.extend(lessons().into_iter().map(|lesson| lesson.title.key));
+    keys.extend(["public", "private", "relayed"].map(|kind| format!("kind.{kind}")));
+    let said = ["remedy", "change.kind", "change.every-kind", "suggestion", "outcome.heard", "outcome.unheard"];
+    keys.extend(said.map(str::to_owned));
     let verdicts = include_str!("../../../spec/registries/verdicts.csv").lines().skip(1);
     let names = verdicts.filter_map(|line| line.split(',').nth(1)).filter(|name| !name.is_empty());
     keys.extend(names.map(|name| format!("verdict.{name}")));

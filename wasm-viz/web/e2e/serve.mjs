@@ -1,4 +1,4 @@
-// Serves the built page on loopback for the tests.
+// Serves the built page on loopback for the tests, on the port that is asked for.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -16,4 +16,4 @@ createServer(async (request, response) => {
   } catch {
     response.writeHead(404).end();
   }
-}).listen(4655, "127.0.0.1");
+}).listen(Number(process.argv[2] ?? "4655"), "127.0.0.1");

@@ -40,6 +40,8 @@ export class Core {
   beside = (branch: number, index: number): Frame | null => this.#call("beside", [branch, index]);
   besideLadder = (branch: number, all: boolean): Ladder | null => this.#call("beside_ladder", [branch, all]);
   suggestions = (record: number): Suggestion[] => this.#call("suggestions", record);
+  /** The smallest changes that would have made the run end in a direct path. */
+  remedies = (): Suggestion[] => this.#call("remedies", null);
   arrivals = (): Arrival[] => this.#call("arrivals", null);
   question = (index: number): Question | null => this.#call("question", index);
   grade = (index: number, choice: number): Graded => this.#call("grade", [index, choice]);

@@ -9,6 +9,14 @@ export interface Text {
 export interface Catalogue {
   scenarios: { id: string; title: Text; source: string }[];
   presets: Choice[];
+  lessons: Lesson[];
+}
+
+/** Scenarios to learn from, the main one first; those of no lesson come last, without a number. */
+export interface Lesson {
+  number: number | null;
+  title: Text;
+  scenarios: string[];
 }
 
 export interface Choice {
@@ -21,6 +29,7 @@ export interface Page {
   title: Text;
   story: Text;
   source: string;
+  errata: Text[];
   machines: Machine[];
   nats: Nat[];
   branches: Branch[];
@@ -67,7 +76,7 @@ export interface Branch {
 }
 
 export interface Outcome {
-  kind: "direct" | "relayed" | "none";
+  kind: "direct" | "relayed" | "failed" | "none";
   text: Text;
 }
 

@@ -4,6 +4,9 @@ import { PANELS, type Store } from "./store";
 
 type Act = (store: Store) => void;
 
+/** What a slider takes for itself. */
+const MOVES: readonly string[] = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
+
 const milestone = (store: Store, way: 1 | -1): void => {
   const { page, frame } = store.state;
   const marks = page.milestones.map((mark) => mark.index);
@@ -13,7 +16,7 @@ const milestone = (store: Store, way: 1 | -1): void => {
 };
 
 export const KEYS: Record<string, Act> = {
-  ArrowRight: (store) => store.seek(store.state.frame.index + 1),
+  ArrowRight: (store) => store.step(),
   ArrowLeft: (store) => store.seek(store.state.frame.index - 1),
   "Shift+ArrowRight": (store) => milestone(store, 1),
   "Shift+ArrowLeft": (store) => milestone(store, -1),
@@ -58,9 +61,13 @@ export function onKey(event: KeyboardEvent, store: Store): void {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const target = event.target as HTMLElement | null;
   const typing = target?.closest("input, select, textarea") !== null && target?.getAttribute("type") !== "range";
-  const sliding = target?.getAttribute("type") === "range";
+  const sliding = target?.getAttribute("type") === "range" || target?.getAttribute("role") === "slider";
   if (typing && event.key !== "Escape") return;
   const digit = Number.parseInt(event.key, 10);
+  if (store.state.asking !== null && digit > 0) {
+    document.querySelectorAll<HTMLElement>(".quiz .choice")[digit - 1]?.click();
+    return;
+  }
   const panel = PANELS[digit - 1];
   if (panel !== undefined) {
     store.set({ panel });
@@ -69,7 +76,7 @@ export function onKey(event: KeyboardEvent, store: Store): void {
   }
   const name = event.shiftKey && event.key.startsWith("Arrow") ? `Shift+${event.key}` : event.key;
   const act = KEYS[name] ?? KEYS[name.toLowerCase()];
-  if (act === undefined || (sliding && name.startsWith("Arrow"))) return;
+  if (act === undefined || (sliding && MOVES.includes(name))) return;
   event.preventDefault();
   act(store);
 }

@@ -8,6 +8,9 @@ import { Core } from "./core";
 
 performance.mark("start");
 void init({ module_or_path: wasm }).then(() => {
-  start(new Core(new Viz()));
+  const core = new Core(new Viz());
+  start(core);
+  // For the console, and for whoever drives the page from outside.
+  Object.assign(window, { pinhole: core });
   performance.measure("boot", "start");
 });

@@ -22,7 +22,7 @@ export interface State {
   predicting: boolean;
   /** A branch shown beside the current one. */
   beside: number | null;
-  dialog: "help" | "matrix" | "export" | "race" | null;
+  dialog: "help" | "matrix" | "export" | "race" | "remedies" | null;
   /** The NAT whose fields are open. */
   nat: string | null;
   notice: Text | null;
@@ -75,6 +75,14 @@ export class Store {
     const frame = this.core.seek(Math.max(0, index));
     const journey = this.telling(frame)?.journey ?? this.state.journey;
     this.set({ frame, journey, page: { ...this.state.page, cursor: frame.index }, asking: null });
+  }
+
+  /** On to the next step; where one predicts, to the question before it, and from there on to the step. */
+  step(): void {
+    const { frame, predicting, asking } = this.state;
+    const question = predicting && asking === null ? this.core.question(frame.index + 1) : null;
+    if (question === null) this.seek(frame.index + 1);
+    else this.set({ asking: question.index, journey: question.journey });
   }
 
   /** The happening that a step is about: what was decided, else what was sent. */

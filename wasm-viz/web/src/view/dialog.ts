@@ -19,7 +19,7 @@ export function dialogView(root: HTMLElement, store: Store): void {
   const version = `${dialog} ${language} ${store.state.frame.index} ${store.state.page.branch}`;
   if (root.dataset["open"] === version) return;
   root.dataset["open"] = version;
-  const bodies = { help, matrix, race, export: exports };
+  const bodies = { help, matrix, race, remedies, export: exports };
   const sheet = h("div", { class: "sheet wide", role: "dialog", "aria-modal": "true", "aria-label": ui(`dialog.${dialog}`), tabindex: -1 },
     h("div", { class: "title" },
       h("h2", {}, ui(`dialog.${dialog}`)),
@@ -90,6 +90,23 @@ function race(store: Store): HTMLElement {
     }, say(arrival.text))),
   );
   return h("div", {}, h("p", {}, ui(items.length === 0 ? "race.none" : "race.text")), h("ol", {}, ...items));
+}
+
+/** The changes that would have led to a direct path, each of them tried. */
+function remedies(store: Store): HTMLElement {
+  const { page } = store.state;
+  const known = page.branches[page.branch]?.edits.length ?? 0;
+  const items = store.core.remedies().map((remedy) =>
+    h("li", {}, h("button", {
+      type: "button",
+      class: "remedy choice",
+      click: () => {
+        store.set({ dialog: null });
+        store.edit(remedy.edits.slice(known));
+      },
+    }, say(remedy.text))),
+  );
+  return h("div", {}, h("p", {}, ui(items.length === 0 ? "remedies.none" : "remedies.text")), h("ol", {}, ...items));
 }
 
 function exports(store: Store): HTMLElement {

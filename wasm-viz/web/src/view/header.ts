@@ -17,10 +17,15 @@ export function headerView(root: HTMLElement, store: Store): void {
     "aria-label": ui("header.scenario"),
     change: (event) => open(store, `#v=1&s=${(event.target as HTMLSelectElement).value}`),
   });
-  for (const entry of catalogue.scenarios) {
-    const option = h("option", { value: entry.id }, say(entry.title));
-    option.selected = entry.id === state.page.scenario;
-    scenarios.append(option);
+  const titles = new Map(catalogue.scenarios.map((entry) => [entry.id, entry.title]));
+  for (const { number, title, scenarios: ids } of catalogue.lessons) {
+    const group = h("optgroup", { label: number === null ? say(title) : ui("lesson.numbered", { number: String(number), title }) });
+    for (const id of ids) {
+      const option = h("option", { value: id }, say(titles.get(id) ?? { key: `title.${id}` }));
+      option.selected = id === state.page.scenario;
+      group.append(option);
+    }
+    scenarios.append(group);
   }
   const button = (id: string, act: () => void, pressed?: boolean): HTMLElement =>
     h("button", { type: "button", id, click: act, "aria-pressed": pressed === undefined ? null : String(pressed) }, ui(`header.${id}`));

@@ -50,6 +50,7 @@ function actions(store: Store): HTMLElement {
   const act = (key: string, effect: unknown): HTMLElement =>
     h("button", {
       type: "button",
+      id: key,
       disabled: journey === null,
       click: () => {
         if (journey !== null) store.edit([{ at: 0, action: fault(journey, effect) }]);

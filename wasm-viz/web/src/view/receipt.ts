@@ -76,7 +76,7 @@ function next(store: Store): HTMLElement {
   if (frame.index + 1 >= page.length) return h("p", { class: "end" }, ui("receipt.end"));
   const question = predicting ? store.core.question(frame.index + 1) : null;
   if (question === null) return h("span", {});
-  return h("button", { type: "button", id: "ask", click: () => store.set({ asking: question.index }) }, ui("receipt.predict"));
+  return h("button", { type: "button", id: "ask", click: () => store.step() }, ui("receipt.predict"));
 }
 
 function quiz(store: Store, index: number): HTMLElement {
@@ -93,8 +93,9 @@ function quiz(store: Store, index: number): HTMLElement {
         answer.replaceChildren(
           ui(graded.right ? "quiz.right" : "quiz.wrong", { answer: question.choices[graded.answer]?.text ?? { key: "question.over" } }),
           " ", say(graded.text), " ",
-          h("button", { type: "button", id: "go-on", click: () => store.seek(index) }, ui("quiz.on")),
+          h("button", { type: "button", id: "go-on", click: () => store.step() }, ui("quiz.on")),
         );
+        answer.querySelector<HTMLElement>("#go-on")?.focus();
       },
     }, say(choice.text))),
   );

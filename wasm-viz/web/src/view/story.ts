@@ -4,6 +4,9 @@ import { h } from "../dom";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
 
+/** Outcomes that fall short of a direct path. */
+const SHORT: readonly string[] = ["relayed", "failed"];
+
 export function storyView(root: HTMLElement, store: Store): void {
   const { page, notice, frame } = store.state;
   const branch = page.branches[page.branch];
@@ -25,10 +28,16 @@ export function storyView(root: HTMLElement, store: Store): void {
       click: () => store.change((core) => core.enter(index)),
     }, ui("story.run", { number: String(index + 1) })));
   });
+  const opened = root.querySelector("details")?.open ?? false;
   root.replaceChildren(
     h("p", { class: "line" }, say(page.story)),
     h("p", { class: "where" },
       h("span", { class: `outcome ${branch?.outcome.kind ?? "none"}` }, branch === undefined ? "" : say(branch.outcome.text)),
+      branch === undefined || !SHORT.includes(branch.outcome.kind) ? null : h("button", {
+        type: "button",
+        id: "remedies",
+        click: () => store.set({ dialog: "remedies" }),
+      }, ui("story.remedies")),
       h("span", { class: "source" }, page.source),
       last === undefined ? null : h("span", { class: "mark" }, ui("story.step", { step: last.step, text: last.text })),
     ),
@@ -37,6 +46,10 @@ export function storyView(root: HTMLElement, store: Store): void {
       branches,
     ),
   );
+  if (page.errata.length > 0) {
+    root.append(h("details", { class: "errata", open: opened }, h("summary", {}, ui("story.errata", { count: String(page.errata.length) })),
+      h("ul", {}, ...page.errata.map((slip) => h("li", {}, say(slip))))));
+  }
   if (notice !== null) {
     root.append(h("p", { class: "notice", role: "alert" }, say(notice), h("button", {
       type: "button",

@@ -50,9 +50,9 @@ export function toggle(store: Store): void {
     return;
   }
   playing = window.setInterval(() => {
-    const { frame, page } = store.state;
-    if (frame.index + 1 >= page.length) toggle(store);
-    else store.seek(frame.index + 1);
+    store.step();
+    const { frame, page, asking } = store.state;
+    if (frame.index + 1 >= page.length || asking !== null) toggle(store);
   }, PLAY_MS);
   store.set({});
 }

@@ -1,0 +1,171 @@
+//! A branch: a run of the scenario with some edits, and what the scenario's text numbers in it.
+
+use pinhole_proto::sorted::SortedMap;
+use pinhole_sim::action::Action;
+use pinhole_sim::scenario::Scenario;
+use pinhole_sim::{JourneyId, World};
+use serde::Serialize;
+
+use crate::frame::{Frame, frame};
+use crate::hops::Hops;
+use crate::outcome::{Outcome, outcome};
+use crate::page::{MAX_STEPS, Refused};
+use crate::run::{Edit, Play, Run};
+use crate::text::Text;
+use crate::{script, words};
+
+/// A run of the scenario with some edits.
+pub struct Branch {
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) run: Run,
+    pub(crate) hops: Hops,
+    pub(crate) end: World,
+    pub(crate) steps: SortedMap<JourneyId, String>,
+    pub(crate) milestones: Vec<Milestone>,
+    parent: Option<usize>,
+}
+
+/// A packet that the scenario's text numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Milestone {
+    /// The step in which its fate is decided.
+    pub index: usize,
+    /// The packet.
+    pub journey: u64,
+    /// Its number.
+    pub step: String,
+    /// What it is.
+    pub text: Text,
+}
+
+/// A branch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BranchView {
+    /// The branch that it was made from.
+    pub parent: Option<usize>,
+    /// Its edits.
+    pub edits: Vec<EditView>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How many steps it has.
+    pub length: usize,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// An edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EditView {
+    /// What it does.
+    pub text: Text,
+    /// When, in microseconds.
+    pub at: u64,
+}
+
+impl Branch {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        play: &Play,
+        parent: Option<usize>,
+        edits: Vec<Edit>,
+    ) -> Result<Self, Refused> {
+        let run =
+            Run::of(play, &edits, MAX_STEPS).map_err(|error| Refused(Text::of("notice.refused").with("why", error)))?;
+        if let Some((_, error)) = run.refused().first() {
+            return Err(Refused(Text::of("notice.refused").with("why", error)));
+        }
+        let hops = Hops::of(&run);
+        let end = run.world_at(play, &edits, run.len());
+        let milestones = milestones(scenario, &run, &hops, &end);
+        let steps = milestones.iter().map(|found| (JourneyId(found.journey), found.step.clone())).collect();
+        Ok(Self { edits, run, hops, end, steps, milestones, parent })
+    }
+
+    pub(crate) fn world_at(&self, play: &Play, index: usize) -> World {
+        self.run.world_at(play, &self.edits, index)
+    }
+
+    pub(crate) fn frame(&self, play: &Play, index: usize) -> Frame {
+        let world = self.world_at(play, index);
+        let before = match index.checked_sub(1) {
+            Some(before) => self.world_at(play, before),
+            None => play.world.clone(),
+        };
+        frame(&self.run, &self.hops, index, &before, &world, &self.end)
+    }
+
+    /// What was changed in it.
+    #[must_use]
+    pub fn edits(&self) -> &[Edit] {
+        &self.edits
+    }
+
+    /// The world at the end.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        &self.end
+    }
+
+    /// Everything that happened.
+    #[must_use]
+    pub const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// An edit in words; a fault by the packet that met it.
+    fn edit_text(&self, edit: &Edit) -> Text {
+        let Action::Fault(fault) = &edit.action else {
+            return script::action(&edit.action);
+        };
+        let picked = |record: &&pinhole_sim::trace::Record| {
+            record.effect == Some(fault.effect) && self.end.trace().matches(&fault.pick, record)
+        };
+        match self.run.records().iter().find(picked) {
+            Some(record) => {
+                let to = record.to.map_or("?", |place| self.end.trace().name(place));
+                let name = words::packet_name(&self.end, &record.packet);
+                script::fault(fault.effect)
+                    .with_text("packet", Text::of("packet.to").with_text("name", name).with("machine", to))
+            }
+            None => script::fault(fault.effect).with_text("packet", Text::of("packet.none")),
+        }
+    }
+
+    pub(crate) fn view(&self) -> BranchView {
+        BranchView {
+            parent: self.parent,
+            edits: self.edits.iter().map(|edit| EditView { text: self.edit_text(edit), at: edit.at }).collect(),
+            outcome: outcome(&self.end),
+            length: self.run.len(),
+            digest: format!("{:016x}", self.run.digest()),
+        }
+    }
+}
+
+/// The packets of a run that the scenario numbers.
+fn milestones(scenario: &Scenario, run: &Run, hops: &Hops, names: &World) -> Vec<Milestone> {
+    let found = scenario.marks.iter().filter_map(|mark| {
+        let mut seen: Vec<JourneyId> = Vec::new();
+        let picked = run.records().iter().filter(|record| names.trace().matches(&mark.pick, record));
+        for record in picked {
+            if !seen.contains(&record.journey) {
+                seen.push(record.journey);
+            }
+        }
+        let journey = *seen.get(mark.skip)?;
+        let last = hops.journey(journey).last()?;
+        let index = last.arrival.map_or(last.sent, |(step, _)| step);
+        let text = Text::of(format!("mark.{}", slug(&mark.title)));
+        Some(Milestone { index, journey: journey.0, step: mark.step.clone(), text })
+    });
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|milestone| milestone.index);
+    found
+}
+
+/// A title as the end of a key: lower-case letters and digits, everything else a hyphen.
+fn slug(title: &str) -> String {
+    let lower = title.to_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
