@@ -14,7 +14,7 @@ use crate::nat::{NatKind, UnsolicitedSyn};
 use crate::oracle;
 use crate::recording::{Direction, Packet};
 use crate::topology::{Kind, Topology};
-use crate::trial::{Meeting, Outcome, Over, Programs};
+use crate::trial::{Meeting, Outcome, Over, Programs, is, text};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub enum Expected {
     DirectOverTcp,
     /// What `spec/reachability.json` says of the two NATs, which are of the model.
     Oracle,
+    /// A direct path over UDP by predicted ports.
+    Predicted,
     /// A relayed session with one of these verdicts.
     Relayed(&'static [&'static str]),
 }
@@ -136,7 +138,10 @@ pub fn model_cells() -> Vec<Cell> {
     let cone = Behaviour::port_restricted();
     let symmetric = Behaviour::symmetric();
     let by_address = cone.with_mapping(ad);
+    let keeps = |nat| Behaviour { preserve_port: true, ..nat };
     let shared = |nat| Behaviour { permission: PermissionScope::InternalEndpoint, ..nat };
+    let predicted = |name, a, b| Cell { over: &[Over::Udp], ..two(name, a, b) };
+    let sequential = Behaviour::symmetric_sequential;
     let refuses = |answer, reset| Behaviour { reset, ..cone.with_unsolicited_syn(answer) };
     let two_levels = |name, home, expected| {
         let isp = Behaviour { hairpin_filtered: false, ..cone.with_hairpin(Hairpin::InternalSource) };
@@ -147,6 +152,10 @@ pub fn model_cells() -> Vec<Cell> {
     };
     all.extend([
         two("sequential / full", Behaviour::symmetric_sequential(50_000), Behaviour::full_cone()),
+        predicted("sequential / sequential", sequential(54_000), sequential(50_000)),
+        predicted("sequential / cone", sequential(54_000), cone),
+        predicted("sequential / symmetric, keeps ports", sequential(54_000), keeps(symmetric)),
+        predicted("by address, sequential / sequential", sequential(54_000).with_mapping(ad), sequential(50_000)),
         two("cone, sequential / the same", cone.with_ports_from(50_000), cone.with_ports_from(52_000)),
         two("by address / cone", by_address, cone),
         two("by address / address-restricted", by_address, cone.with_filtering(ad)),
@@ -235,15 +244,20 @@ fn expected(cell: &Cell, over: Over) -> Result<Expected, LabError> {
         return Ok(cell.expected);
     }
     let (a, b) = (cell.topology.nat_a.model(), cell.topology.nat_b.model());
-    let techniques = oracle::techniques(Some(&a), Some(&b), over)?;
-    Ok(if techniques.iter().any(|technique| technique == "plain") { Expected::Direct } else { NOT_PLAIN })
+    // The first that peers use by themselves.
+    Ok(match oracle::techniques(Some(&a), Some(&b), over)?.iter().find(|technique| oracle::is_default(technique)) {
+        Some(technique) if technique == "predicted" => Expected::Predicted,
+        Some(_) => Expected::Direct,
+        None => NOT_DIRECT,
+    })
 }
 
 fn judge(expected: Expected, over: Over, outcome: &Outcome) -> Option<String> {
     let transport = outcome.transport.as_str();
     match expected {
-        Expected::Direct if outcome.direct.is_none() => Some("no direct path".to_owned()),
-        Expected::Direct if transport != over.name() => Some(format!("over {transport}")),
+        Expected::Direct | Expected::Predicted if outcome.direct.is_none() => Some("no direct path".to_owned()),
+        Expected::Predicted if last_strategy(outcome) != "predicted" => Some(format!("by {}", last_strategy(outcome))),
+        Expected::Direct | Expected::Predicted if transport != over.name() => Some(format!("over {transport}")),
         Expected::DirectOverTcp if outcome.direct.is_none() || transport != "tcp" => {
             Some(format!("no direct path over TCP but {transport:?}"))
         }
@@ -256,6 +270,12 @@ fn judge(expected: Expected, over: Over, outcome: &Outcome) -> Option<String> {
         _ if outcome.code != Some(0) => Some(format!("exit code {:?}", outcome.code)),
         _ => None,
     }
+}
+
+/// The strategy of the last attempt; plain where there was only the first.
+fn last_strategy(outcome: &Outcome) -> String {
+    let last = outcome.events.iter().rfind(|event| is(event, "attempt"));
+    last.map_or_else(|| "plain".to_owned(), |event| text(event, "strategy"))
 }
 
 /// Two sites with a filter each, of which neither lets a SYN in unasked.
@@ -356,17 +376,8 @@ fn spread(numbers: Vec<f64>) -> String {
     median(numbers).map_or_else(|| "-".to_owned(), |median| format!("{median:.0} (to {worst:.0})"))
 }
 
-/// The verdicts of two NATs that no plain attempt gets through.
-///
-/// The lab's server has no second address to measure address-dependent mappings by, which then look stable to
-/// the peers: what fails looks filtered.
-const NOT_PLAIN: Expected = Expected::Relayed(&[
-    "endpoint-dependent",
-    "both-endpoint-dependent",
-    "filtered",
-    "predicted-ports-missed",
-    "random-allocation",
-]);
+/// The verdicts of two NATs that nothing gets through.
+const NOT_DIRECT: Expected = Expected::Relayed(&["endpoint-dependent", "both-endpoint-dependent", "random-allocation"]);
 
 fn slug(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
@@ -402,5 +413,8 @@ mod tests {
                 assert_ne!(expected(&cell, *over).unwrap(), Expected::Oracle, "{}", cell.name);
             }
         }
+        let predicted =
+            model_cells().into_iter().filter(|cell| expected(cell, Over::Udp).unwrap() == Expected::Predicted);
+        assert_eq!(predicted.count(), 4);
     }
 }

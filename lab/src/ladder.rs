@@ -213,6 +213,11 @@ impl Row {
 }
 
 impl View {
+    /// Whether it is a question of discovery in a datagram: no other packet of a peer to a server has its length.
+    pub(crate) fn is_discover(&self) -> bool {
+        self.flags.is_none() && self.payload == pinhole_proto::constants::DISCOVER_SIZE
+    }
+
     /// Whether this packet outside is that one inside, behind the NAT's translation.
     fn crosses_as(&self, inside: &Self, direction: Direction) -> bool {
         let kept = match direction {

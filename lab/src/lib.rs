@@ -86,6 +86,7 @@ pub mod against;
 mod behaviour;
 mod capture;
 pub mod cells;
+pub mod competing;
 mod core;
 mod enter;
 mod error;

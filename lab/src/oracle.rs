@@ -14,8 +14,7 @@ use crate::trial::Over;
 ///
 /// [`LabError::NoSuch`] for a side that the file does not have.
 pub fn techniques(a: Option<&Behaviour>, b: Option<&Behaviour>, over: Over) -> Result<Vec<String>, LabError> {
-    let file: Value = serde_json::from_str(include_str!("../../spec/reachability.json"))
-        .map_err(|error| LabError::io("read spec/reachability.json", std::io::Error::other(error)))?;
+    let file = file()?;
     let rows = &file["transports"][over.name()];
     let (name_a, name_b) = (side(a, over), side(b, over));
     let unknown = |name: &str| LabError::NoSuch(format!("{name} in spec/reachability.json over {}", over.name()));
@@ -24,6 +23,23 @@ pub fn techniques(a: Option<&Behaviour>, b: Option<&Behaviour>, over: Over) -> R
     let letter = row.chars().nth(column).ok_or_else(|| unknown(&name_b))?.to_string();
     let techniques = file["outcomes"][&letter].as_array().ok_or_else(|| unknown(&letter))?;
     Ok(techniques.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect())
+}
+
+/// Whether peers use a technique unless their users say otherwise.
+#[must_use]
+pub fn is_default(technique: &str) -> bool {
+    file().is_ok_and(|file| file["techniques"][technique]["default"] == true)
+}
+
+/// How probable it is that a technique makes a pair direct on quiet NATs.
+#[must_use]
+pub fn probability(technique: &str) -> Option<f64> {
+    file().ok()?["techniques"][technique]["probability"].as_f64()
+}
+
+fn file() -> Result<Value, LabError> {
+    serde_json::from_str(include_str!("../../spec/reachability.json"))
+        .map_err(|error| LabError::io("read spec/reachability.json", std::io::Error::other(error)))
 }
 
 /// The sides in the order of the file: the n-th letter of a row stands for the n-th side.

@@ -320,7 +320,7 @@ impl Meeting {
     ///
     /// [`LabError::Silent`].
     pub fn ping(&self, settle: Duration) -> Result<Outcome, LabError> {
-        let mut a = self.peer("a", "a", &["ping", &self.id, "--hold"])?;
+        let mut a = self.peer("a", "a", &["ping", &self.id, "--hold", "--timeout", PING_TIMEOUT])?;
         a.event("online", START)?;
         // The bars count from a moment at which both have been registered for a while.
         std::thread::sleep(settle);
@@ -353,6 +353,10 @@ fn start_server(lab: &Lab, programs: &Programs, directory: &Path) -> Result<(Run
     let mut command = lab.command("s", &programs.server)?;
     command.env("RUST_LOG", "warn");
     command.args(["--json", "--listen", &address, "--host", &address, "--key-file"]).arg(directory.join("server.key"));
+    // By a second address peers tell address-dependent mappings from endpoint-independent ones.
+    if let [_, second, ..] = lab.addresses("s")?[..] {
+        command.arg("--alternate-listen").arg(second.to_string());
+    }
     let mut server = Running::start("pinhole-server", command)?;
     let url = text(&server.event("url", START)?, "url");
     Ok((server, url))
@@ -451,5 +455,7 @@ pub(crate) fn at(micros: u64) -> Instant {
 
 /// How long a program may take to say that it is there.
 const START: Duration = Duration::from_secs(15);
+/// How long A tries, in seconds: attempts that guess come after plain ones.
+const PING_TIMEOUT: &str = "25";
 /// How long a measurement may take.
 const PING: Duration = Duration::from_secs(40);

@@ -57,6 +57,8 @@ pub(crate) fn soak() -> anyhow::Result<ExitCode> {
     stages.run("5 runs of every cell of the model", Command::new(&lab).args(model));
     stages.run("the model against the kernel", Command::new(&lab).args(["against", "--sequences", "300"]));
     stages.run("300 guesses of each kind", Command::new(&lab).args(["shares", "--times", "300", "--jobs", "12"]));
+    let competing = ["shares", "--times", "300", "--jobs", "6", "--compete", "2.5"];
+    stages.run("300 guesses while others take ports", Command::new(&lab).args(competing));
     stages.run("what is promised, in full", Command::new(&lab).args(["checks", "--full"]));
     stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
     fuzz(&mut stages, &[], 600);

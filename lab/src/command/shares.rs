@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
     /// Only pairs whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Have somebody else behind A's NAT open so many mappings a second while A guesses ports that follow each other,
+    /// and nearly fill the table of the NAT whose ports are random.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    compete: Option<f64>,
     #[command(flatten)]
     binaries: Binaries,
 }
@@ -28,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     enter()?;
     let mut good = true;
-    for share in shares().iter().filter(|share| share.name.contains(&arguments.only)) {
+    for share in shares(arguments.compete).iter().filter(|share| share.name.contains(&arguments.only)) {
         good &= judge(share, &runs(share, arguments)?);
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -57,22 +61,38 @@ fn runs(share: &Share, arguments: &Arguments) -> anyhow::Result<Vec<Guess>> {
     Ok(done.into_iter().collect::<Result<_, _>>()?)
 }
 
-/// Prints a pair's line; whether it is as the form says, and within the budget.
+/// Prints a pair's lines; whether they are as the form says, and within the budget.
 fn judge(share: &Share, guesses: &[Guess]) -> bool {
-    let hits = guesses.iter().filter(|guess| guess.direct).count();
-    let (least, most) = interval(guesses.len(), share.form);
     let longest = guesses.iter().map(|guess| guess.took).max().unwrap_or_default();
     let dearest = guesses.iter().map(|guess| guess.packets).max().unwrap_or_default();
+    let direct = guesses.iter().filter(|guess| guess.direct).count();
     println!(
-        "{}: {hits} of {} direct; {:.4} are {least} to {most} with 99 %; at most {:.2} s of {} s, {dearest} of {MOST} packets",
+        "{}{}: {direct} of {} direct; at most {:.2} s of {} s, {dearest} of {MOST} packets",
         share.name,
+        share.load.map_or_else(|| ", quiet".to_owned(), |load| format!(", {load}")),
         guesses.len(),
-        share.form,
         longest.as_secs_f64(),
         LONGEST.as_secs()
     );
+    let mut good = longest <= LONGEST && dearest <= MOST && guesses.iter().all(|guess| !guess.tries.is_empty());
+    let mut widths: Vec<u64> = guesses.iter().flat_map(|guess| &guess.tries).map(|one| one.width).collect();
+    widths.sort_unstable();
+    widths.dedup();
+    for width in widths {
+        let tries = || guesses.iter().flat_map(|guess| &guess.tries).filter(|one| one.width == width);
+        let (count, hits) = (tries().count(), tries().filter(|one| one.hit).count());
+        let form = tries().map(|one| one.form).sum::<f64>() / count as f64;
+        let (least, most) = interval(count, form);
+        println!("    {width:>5} ports: {hits} of {count} attempts hit; {form:.4} are {least} to {most} with 99 %");
+        good &= (least..=most).contains(&hits);
+    }
     for guess in guesses.iter().filter(|guess| !guess.direct) {
         println!("    {} ({:.2} s, {} packets)", guess.line, guess.took.as_secs_f64(), guess.packets);
     }
-    (least..=most).contains(&hits) && longest <= LONGEST && dearest <= MOST
+    good
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a number of mappings a second".to_owned())?;
+    if (0.01..=1_000.0).contains(&rate) { Ok(rate) } else { Err("between 0.01 and 1000 mappings a second".to_owned()) }
 }
