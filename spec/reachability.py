@@ -176,8 +176,11 @@ class Nat:
         self.owner, self.side, self.next = owner, side, first
         self.ports, self.rows, self.drawn = {}, {}, 0
 
+    def key(self, remote):
+        return {EI: None, AD: remote[0], APD: remote}[self.side.mapping]
+
     def send(self, socket, remote):
-        key = socket, {EI: None, AD: remote[0], APD: remote}[self.side.mapping]
+        key = socket, self.key(remote)
         if key not in self.ports:
             self.ports[key] = self.allocate(socket)
         self.rows.setdefault(self.ports[key], []).append((socket, remote))
@@ -191,6 +194,16 @@ class Nat:
             return self.next - 1
         self.drawn += 1
         return f"random {self.drawn}"
+
+    def reset(self, socket, remote):
+        """A RST passes, either way. The port is free when it ends the last session there."""
+        if self.side.reaction != "reset-forgotten":
+            return
+        key = socket, self.key(remote)
+        port = self.ports[key]
+        self.rows[port].remove((socket, remote))
+        if not self.rows[port]:
+            del self.rows[port], self.ports[key]
 
     def admits(self, source, destination):
         rows = self.rows.get(destination[1], [])
@@ -332,6 +345,29 @@ def tcp_sequential(a, b, say=lambda line: None):
     return arrives
 
 
+def tcp_close(a, b, say=lambda line: None):
+    """Both connect to the server's other port from a port of their own, are told how they are seen, and end that
+    with a RST. Then B's SYN is spent, and A dials, as in `tcp_sequential`."""
+    if a.mapping == b.mapping == EI:
+        return False
+    pair, _ = nats(a, b)
+    seen = {owner: nat.send(SPARE, TO_SERVER) for owner, nat in pair.items()}
+    for nat in pair.values():
+        nat.reset(SPARE, TO_SERVER)
+    source = pair["B"].send(SPARE, seen["A"])
+    say(f"B -> A: SYN {source[0]}:{source[1]} -> {seen['A'][0]}:{seen['A'][1]}")
+    if a is PUBLIC or pair["A"].admits(source, seen["A"]):
+        if pair["A"].send(SPARE, source) == seen["A"]:
+            return True
+    elif a.reaction != "drop":
+        pair["B"].reset(SPARE, seen["A"])
+    source = pair["A"].send(SPARE, seen["B"])
+    say(f"A -> B: SYN {source[0]}:{source[1]} -> {seen['B'][0]}:{seen['B'][1]}")
+    if b is not PUBLIC and not pair["B"].admits(source, seen["B"]):
+        return False
+    return pair["B"].send(SPARE, source) == seen["B"]
+
+
 # --- the same in closed form ---
 
 
@@ -363,6 +399,11 @@ def tcp_plain_rule(a, b):
     return other.mapping == EI or stable.filtering != APD
 
 
+def tcp_predicted(a, b, say=lambda line: None):
+    """As over UDP, with dials that cross on the way: neither SYN meets a NAT that its own side has not opened."""
+    return udp_predicted(a, b, say)
+
+
 def both_stable_rule(a, b):
     return a.mapping == b.mapping == EI
 
@@ -381,6 +422,26 @@ def tcp_sequential_rule(a, b):
     refused = a.filtering != EI and a.reaction != "drop"
     lost = refused and b.filtering != EI and b.reaction == "reset-forgotten"
     return both_stable_rule(a, b) and not lost
+
+
+def seen_again(side):
+    """Whether the next connection from a port has the endpoint of the one that was reset."""
+    forgets = side.reaction == "reset-forgotten"
+    return side is PUBLIC or (forgets and side.allocation == "preserving") or (not forgets and side.mapping == EI)
+
+
+def tcp_close_rule(a, b):
+    if a.mapping == b.mapping == EI:
+        return False
+    if PUBLIC in (a, b):
+        return True
+    lets_in = a.filtering == EI and a.reaction != "reset-forgotten"
+    if lets_in and a.mapping == EI:
+        return True
+    forgets = b.reaction == "reset-forgotten"
+    refused = a.reaction != "drop" and not lets_in
+    stays = seen_again(b) and not (forgets and refused)
+    return stays and (APD not in (b.mapping, b.filtering) or seen_again(a))
 
 
 def stolen_rule(a, b, width, stolen):
@@ -418,9 +479,14 @@ TECHNIQUES = {
         "plain": (tcp_plain, tcp_plain_rule),
         "low-ttl": (tcp_low_ttl, both_stable_rule),
         "tcp-sequential-keep": (tcp_sequential, tcp_sequential_rule),
+        "tcp-predicted": (tcp_predicted, udp_predicted_rule),
+        "tcp-sequential-close": (tcp_close, tcp_close_rule),
     },
 }
 OPTIONAL = ("birthday",)
+# Prediction comes before it, and where that does not reach a pair its samples found random ports, with which
+# nothing more is tried.
+UNLESS = {"tcp-sequential-close": "tcp-predicted"}
 SIDES = {"udp": list(sides((None,))), "tcp": list(sides(REACTIONS))}
 
 
@@ -429,7 +495,9 @@ def described():
     names = dict.fromkeys(name for techniques in TECHNIQUES.values() for name in techniques)
     hits = {"birthday": birthday_hits(limit("BIRTHDAY_SOCKETS"))}
     return {
-        name: {"default": name not in OPTIONAL, "probability": round(float(hits.get(name, 1)), 6)} for name in names
+        name: {"default": name not in OPTIONAL, "probability": round(float(hits.get(name, 1)), 6)}
+        | ({"unless": UNLESS[name]} if name in UNLESS else {})
+        for name in names
     }
 
 

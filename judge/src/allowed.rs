@@ -32,6 +32,9 @@ impl Allowed {
     };
     const KEEP: Self = Self::alone("tcp-sequential-keep", Strategy::TCP_SEQUENTIAL_KEEP);
 
+    const CLOSE: Self = Self::alone("tcp-sequential-close", Strategy::TCP_SEQUENTIAL_CLOSE);
+    const TCP_PREDICTED: Self = Self::alone("tcp-predicted", Strategy::TCP_PREDICTED);
+
     const fn alone(name: &'static str, strategy: Strategy) -> Self {
         Self { name, strategies: StrategySet::NONE.with(strategy), birthday: false }
     }
@@ -41,7 +44,9 @@ impl Allowed {
     pub const fn of(transport: Transport) -> &'static [Self] {
         match transport {
             Transport::Udp => &[Self::DEFAULT, Self::ALL, Self::PLAIN, Self::LOW_TTL, Self::PREDICTED, Self::GUESSED],
-            Transport::Tcp => &[Self::DEFAULT, Self::PLAIN, Self::LOW_TTL, Self::KEEP],
+            Transport::Tcp => {
+                &[Self::DEFAULT, Self::PLAIN, Self::LOW_TTL, Self::KEEP, Self::CLOSE, Self::TCP_PREDICTED]
+            }
         }
     }
 

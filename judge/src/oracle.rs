@@ -29,6 +29,9 @@ pub struct Technique {
     pub default: bool,
     /// How probable it is that it makes a pair direct, on quiet NATs.
     pub probability: f64,
+    /// A technique that comes before it, and rules it out where it does not make the pair direct.
+    #[serde(default)]
+    pub unless: Option<String>,
 }
 
 /// What competing clients do to the techniques that guess.
@@ -173,8 +176,12 @@ impl Oracle {
     /// the first one that they try of those that can, and how probable it is; none where it is relayed.
     #[must_use]
     pub fn outcome(&self, transport: Transport, a: Side, b: usize, allowed: Allowed) -> Option<(&str, f64)> {
-        let name = self.techniques(transport, a, b).iter().find(|name| allowed.has(name))?;
-        Some((name, self.techniques.get(name)?.probability))
+        let mut techniques = self.techniques(transport, a, b).iter().filter(|name| allowed.has(name));
+        techniques.find_map(|name| {
+            let technique = self.techniques.get(name)?;
+            let ruled_out = technique.unless.as_deref().is_some_and(|other| allowed.has(other));
+            (!ruled_out).then_some((name.as_str(), technique.probability))
+        })
     }
 
     /// What it says of competing clients.
