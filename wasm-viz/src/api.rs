@@ -73,7 +73,6 @@ impl Api {
             "rows" => read(argument).and_then(|(from, to)| value(&trace.rows(from, to))),
             "bytes" => read(argument).and_then(|journey| value(&trace.bytes(journey)?)),
             "text" => value(&export::text(&trace.whole_ladder())),
-            "whole" => value(&trace.whole_ladder()),
             "digest" => value(&trace.digest()),
             "question" => value(&()),
             "suggestions" | "arrivals" => value(&[(); 0]),
@@ -81,7 +80,7 @@ impl Api {
                 self.trace = None;
                 return None;
             }
-            "catalogue" | "cell" | "fragment" => return None,
+            "catalogue" | "cell" | "fragment" | "trace_limit" => return None,
             _ => Err(Refused(Text::of("notice.trace.fixed"))),
         })
     }
@@ -90,6 +89,7 @@ impl Api {
         let page = &mut self.page;
         match method {
             "catalogue" => value(&catalogue()),
+            "trace_limit" => value(&pinhole_trace::MAX_OCTETS),
             "open" => {
                 *page = Page::open(&read::<String>(argument)?);
                 value(&page.view())
@@ -111,7 +111,6 @@ impl Api {
                 value(&page.view())
             }
             "divergence" => value(&page.divergence(read(argument)?)),
-            "whole" => value(&page.ladder(page.branch_shown(), read(argument)?)),
             "beside" => {
                 let (branch, index) = read(argument)?;
                 value(&page.beside(branch, index))

@@ -9,13 +9,9 @@ use serde_json::{Map, Value};
 use crate::text::Text;
 
 /// The events that have a sentence of their own, with what goes into it.
-pub const EVENTS: [(&str, &[&str]); 27] = [
-    ("peer.server-key", &["value"]),
+pub const EVENTS: [(&str, &[&str]); 18] = [
     ("peer.online", &["transport", "private", "public"]),
     ("peer.offline", &["transport", "reason"]),
-    ("peer.server-unreachable", &[]),
-    ("peer.replaced", &[]),
-    ("peer.server-refused", &["value"]),
     ("peer.introduced", &["session", "peer", "transport"]),
     ("peer.established", &["session", "peer"]),
     ("peer.path", &["session", "state", "path"]),
@@ -23,20 +19,15 @@ pub const EVENTS: [(&str, &[&str]); 27] = [
     ("peer.path-lost", &["session", "path"]),
     ("peer.datagram", &["session", "octets"]),
     ("peer.stream", &["session", "octets"]),
-    ("peer.finished", &["session"]),
-    ("peer.acknowledged", &["session", "offset"]),
-    ("peer.writable", &["session"]),
     ("peer.attempt", &["session", "number", "strategy"]),
     ("peer.not-direct", &["session", "verdict"]),
     ("peer.withdrawn", &["session", "verdict"]),
     ("peer.closed", &["session", "reason"]),
     ("server.listening", &["transport", "local"]),
     ("server.registered", &["peer", "transport", "public"]),
-    ("server.unregistered", &["peer", "reason"]),
     ("server.introduced", &["initiator", "responder", "transport"]),
     ("server.relay-opened", &["a", "b"]),
     ("server.relay-closed", &["a", "b", "octets"]),
-    ("netcheck.finished", &[]),
 ];
 
 /// The keys of the sentences for events.
@@ -158,7 +149,8 @@ pub(super) fn sentence(engine: Engine, event: &str) -> Text {
     };
     let wanted = format!("{engine}.{name}");
     let Some((_, operands)) = EVENTS.iter().find(|(known, _)| *known == wanted) else {
-        return Text::of(OTHER).with("name", name);
+        let said = if fields.is_empty() { name } else { format!("{name}, {}", plain(Some(&Value::Object(fields)))) };
+        return Text::of(OTHER).with("event", said);
     };
     operands.iter().fold(Text::of(format!("trace.event.{wanted}")), |text, operand| {
         let value = fields.get(*operand);

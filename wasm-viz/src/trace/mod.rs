@@ -60,7 +60,7 @@ impl TracePage {
             digest: digest(file),
             cursor: 0,
         };
-        page.cursor = page.first_ignored().unwrap_or(0);
+        page.cursor = page.first_of_note();
         Ok(page)
     }
 
@@ -84,9 +84,10 @@ impl TracePage {
         self.steps.get(index).map_or(Instant::ZERO, |step| self.line(step).t)
     }
 
-    /// The step of the first datagram that the engine ignored.
-    fn first_ignored(&self) -> Option<usize> {
-        self.steps.iter().position(|step| step.discard.is_some())
+    /// The first step in which the engine ignored something, or else the first packet.
+    fn first_of_note(&self) -> usize {
+        let ignored = self.steps.iter().position(|step| step.discard.is_some());
+        ignored.or_else(|| self.steps.iter().position(|step| step.fate.is_some())).unwrap_or(0)
     }
 }
 

@@ -6,6 +6,7 @@ import { byId, h } from "./dom";
 import { ui } from "./i18n";
 import { onKey } from "./keys";
 import { Store } from "./store";
+import { acceptDrops } from "./trace";
 import { bytesView } from "./view/bytes";
 import { dialogView } from "./view/dialog";
 import { headerView } from "./view/header";
@@ -40,12 +41,15 @@ export function start(core: Core): void {
   const draw = (): void => {
     document.documentElement.dataset["theme"] = store.state.theme;
     document.body.dataset["panel"] = store.state.panel;
+    document.body.toggleAttribute("data-trace", store.state.page.trace !== null);
     document.title = ui("page.title");
     for (const [id, view] of VIEWS) view(byId(id), store);
     announce(store.state);
   };
   store.listen(draw);
   store.listen(() => {
+    // A trace is nowhere but on this machine: no address leads to it.
+    if (store.state.page.trace !== null) return;
     const fragment = `#${store.fragment()}`;
     if (fragment !== location.hash) history.replaceState(null, "", fragment);
   });
@@ -54,6 +58,7 @@ export function start(core: Core): void {
     store.set(next);
   });
   addEventListener("keydown", (event) => onKey(event, store));
+  acceptDrops(store);
   draw();
   if (store.state.page.notices.length > 0) byId("story").append(h("span", { hidden: true }));
 }

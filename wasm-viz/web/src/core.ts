@@ -1,13 +1,14 @@
 // The core: the project's own Rust, as WebAssembly. One call, JSON in and JSON out.
 
 import type {
-  Arrival, Bytes, Catalogue, Cell, Edit, Frame, Graded, Ladder, Page, Question, Suggestion, Text,
+  Arrival, Bytes, Catalogue, Cell, Edit, Frame, Graded, Ladder, Page, Question, Suggestion, Text, TraceRow,
 } from "./frame";
 
 /** What the wasm module exports, as wasm-bindgen writes it. */
 export interface Viz {
   call(method: string, argument: string): string;
   octets(kind: string): Uint8Array;
+  import(name: string, file: Uint8Array): string;
 }
 
 /** A refusal of the core, which says why. */
@@ -50,10 +51,22 @@ export class Core {
   text = (all: boolean): string => this.#call("text", all);
   capture = (): Uint8Array => this.#viz.octets("pcapng");
   digest = (): string => this.#call("digest", null);
+  /** Opens a trace; what makes it none is a refusal, and nothing changes. */
+  import = (name: string, file: Uint8Array): Page => answer(this.#viz.import(name, file));
+  /** The most octets of a trace. */
+  traceLimit = (): number => this.#call("trace_limit", null);
+  /** The rows of a trace's ladder from one to before another. */
+  rows = (from: number, to: number): TraceRow[] => this.#call("rows", [from, to]);
+  /** Closes the trace; the scenario is as it was. */
+  close = (): Page => this.#call("close", null);
 
   #call<T>(method: string, argument: unknown): T {
-    const answer = JSON.parse(this.#viz.call(method, JSON.stringify(argument))) as { ok: T } | { refused: Text };
-    if ("refused" in answer) throw new Refused(answer.refused);
-    return answer.ok;
+    return answer(this.#viz.call(method, JSON.stringify(argument)));
   }
+}
+
+function answer<T>(json: string): T {
+  const found = JSON.parse(json) as { ok: T } | { refused: Text };
+  if ("refused" in found) throw new Refused(found.refused);
+  return found.ok;
 }

@@ -39,6 +39,13 @@ export interface Page {
   cursor: number;
   view: Record<string, string>;
   notices: Text[];
+  trace: Trace | null;
+}
+
+/** A trace of a real program, where that is shown instead of a scenario. */
+export interface Trace {
+  file: string;
+  facts: Text[];
 }
 
 export interface Machine {
@@ -76,7 +83,7 @@ export interface Branch {
 }
 
 export interface Outcome {
-  kind: "direct" | "relayed" | "failed" | "none";
+  kind: "direct" | "relayed" | "failed" | "none" | "unknown";
   text: Text;
 }
 
@@ -171,7 +178,10 @@ export interface Knows {
 export interface Ladder {
   columns: string[];
   rows: LadderRow[];
+  length: number;
 }
+
+export type TraceRow = PacketRow | { row: "note"; index: number; time: number; text: Text };
 
 export type LadderRow = PacketRow | { row: "folded"; count: number; index: number };
 

@@ -29,7 +29,7 @@ export function dialogView(root: HTMLElement, store: Store): void {
   sheet.focus();
 }
 
-const HELP = ["arrows", "milestones", "ends", "play", "all", "drop", "predict", "compare", "race", "matrix", "export", "panels", "language", "theme", "close"];
+const HELP = ["arrows", "milestones", "ends", "play", "all", "drop", "predict", "compare", "race", "matrix", "export", "trace", "panels", "language", "theme", "close"];
 
 function help(): HTMLElement {
   return h("ul", { class: "help" }, ...HELP.map((key) => h("li", {}, ui(`help.${key}`))));

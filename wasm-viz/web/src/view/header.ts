@@ -5,6 +5,7 @@ import type { Catalogue } from "../frame";
 import { say, ui } from "../i18n";
 import { compare } from "../keys";
 import type { Store, Theme } from "../store";
+import { traceButton } from "../trace";
 
 let catalogue: Catalogue | undefined;
 const THEMES: readonly Theme[] = ["auto", "light", "dark"];
@@ -27,6 +28,7 @@ export function headerView(root: HTMLElement, store: Store): void {
     }
     scenarios.append(group);
   }
+  if (state.page.trace !== null) scenarios.prepend(h("option", { selected: true, disabled: true }, say(state.page.title)));
   const button = (id: string, act: () => void, pressed?: boolean): HTMLElement =>
     h("button", { type: "button", id, click: act, "aria-pressed": pressed === undefined ? null : String(pressed) }, ui(`header.${id}`));
   root.replaceChildren(
@@ -35,6 +37,7 @@ export function headerView(root: HTMLElement, store: Store): void {
     button("compare", () => compare(store), state.beside !== null),
     button("predict", () => store.set({ predicting: !state.predicting }), state.predicting),
     button("race", () => store.set({ dialog: "race" })),
+    traceButton(store),
     button("matrix", () => store.set({ dialog: "matrix" })),
     button("link", () => void copyLink(store)),
     button("export", () => store.set({ dialog: "export" })),

@@ -5,6 +5,7 @@ import type { Hop, Ladder, LadderRow, PacketRow } from "../frame";
 import { say, ui } from "../i18n";
 import { dropMarked, fault } from "../keys";
 import type { Store } from "../store";
+import { traceLadderView } from "./traceladder";
 
 const ROW = 34;
 const MARGIN = 12;
@@ -14,6 +15,7 @@ const SHAPES: Record<Hop["fate"], string> = {
 
 export function ladderView(root: HTMLElement, store: Store): void {
   const { state } = store;
+  if (state.page.trace !== null) return traceLadderView(root, store);
   const other = state.beside === null ? null : store.core.besideLadder(state.beside, state.all);
   const parts: HTMLElement[] = [
     h("div", { class: "title" },

@@ -4,6 +4,7 @@ import { h, svg } from "../dom";
 import type { Flight, Machine } from "../frame";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
+import { traceView } from "./trace";
 
 interface Spot {
   x: number;
@@ -18,6 +19,7 @@ const BOX = { width: 132, height: 52 };
 
 export function mapView(root: HTMLElement, store: Store): void {
   const { page, frame, journey } = store.state;
+  if (page.trace !== null) return traceView(root, page, page.trace);
   const width = Math.max(LEAST, COLUMN * page.machines.length);
   const spots = place(page.machines, width);
   const height = Math.max(...Array.from(spots.values(), (spot) => spot.y)) + BOX.height + 6;
