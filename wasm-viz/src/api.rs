@@ -75,7 +75,7 @@ impl Api {
             "text" => value(&export::text(&trace.whole_ladder())),
             "digest" => value(&trace.digest()),
             "question" => value(&()),
-            "suggestions" | "arrivals" => value(&[(); 0]),
+            "suggestions" | "remedies" | "arrivals" => value(&[(); 0]),
             "open" | "close" => {
                 self.trace = None;
                 return None;

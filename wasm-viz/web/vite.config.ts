@@ -1,8 +1,10 @@
-import { defineConfig } from "vite";
+import { readFileSync } from "node:fs";
+import { type Plugin, defineConfig } from "vite";
 
 // The page for a web server. The one-file page is built from the same sources by `cargo xtask viz build`,
 // with `--mode offline`: one classic script, the module in it as text.
 export default defineConfig(({ mode }) => ({
+  plugins: [words()],
   base: "./",
   build:
     mode === "offline"
@@ -15,3 +17,24 @@ export default defineConfig(({ mode }) => ({
         }
       : { outDir: "dist/served", target: "es2022", assetsInlineLimit: 0 },
 }));
+
+/** The templates of both languages as one module with the keys once: a fifth less to load than two tables. */
+function words(): Plugin {
+  const read = (name: string): Record<string, string> =>
+    JSON.parse(readFileSync(new URL(`i18n/${name}.json`, import.meta.url), "utf8")) as Record<string, string>;
+  return {
+    name: "words",
+    resolveId: (id) => (id === "virtual:words" ? "\0words" : undefined),
+    load(id) {
+      if (id !== "\0words") return undefined;
+      const [en, zh] = [read("en"), read("zh-Hans")];
+      const keys = Object.keys(en);
+      const lines = (table: Record<string, string>): string => {
+        const all = keys.map((key) => table[key] ?? "");
+        if (all.some((line) => line === "" || line.includes("\n"))) throw new Error("a template is missing or has a line end");
+        return JSON.stringify(all.join("\n"));
+      };
+      return `export const keys = ${JSON.stringify(keys.join("\n"))}; export const en = ${lines(en)}; export const zh = ${lines(zh)};`;
+    },
+  };
+}

@@ -8,9 +8,12 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const file = (name: string): string => new URL(`../../tests/traces/${name}.jsonl`, import.meta.url).pathname;
 const text = (name: string): string => readFileSync(file(name), "utf8");
 
+const listening = new WeakSet<Page>();
+
 async function start(page: Page, fragment = ""): Promise<void> {
   // Who listens from the beginning misses no chooser.
-  if (page.listenerCount("filechooser") === 0) page.on("filechooser", () => undefined);
+  if (!listening.has(page)) page.on("filechooser", () => undefined);
+  listening.add(page);
   await page.goto("about:blank");
   await page.goto(`/${fragment}`);
   await expect(page.locator("#where")).toBeVisible();

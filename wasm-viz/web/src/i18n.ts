@@ -1,12 +1,14 @@
 // Sentences: a template per key and language, filled with what the core gave.
 
-import en from "../i18n/en.json";
-import zh from "../i18n/zh-Hans.json";
+import { en, keys, zh } from "virtual:words";
 import type { Text } from "./frame";
 
 export type Language = "en" | "zh";
 
-const templates: Record<Language, Record<string, string>> = { en, zh };
+const names = keys.split("\n");
+const table = (lines: string): Record<string, string> =>
+  Object.fromEntries(lines.split("\n").map((line, index) => [names[index], line]));
+const templates: Record<Language, Record<string, string>> = { en: table(en), zh: table(zh) };
 let language: Language = "en";
 
 export function setLanguage(next: Language): void {
