@@ -183,8 +183,17 @@ impl Running {
                 }
             }
         }
-        let status = self.child.wait().map_err(|error| LabError::io(format!("wait for {}", self.name), error))?;
-        Ok((std::mem::take(&mut self.said), status))
+        let name = self.name;
+        loop {
+            let status = self.child.try_wait().map_err(|error| LabError::io(format!("wait for {name}"), error))?;
+            if let Some(status) = status {
+                return Ok((std::mem::take(&mut self.said), status));
+            }
+            if Instant::now() >= end {
+                self.wait_for("its exit, after its output has ended", Duration::ZERO, |_| None::<()>)?;
+            }
+            std::thread::sleep(MOMENT);
+        }
     }
 
     /// Sends it a signal.
@@ -453,6 +462,8 @@ pub(crate) fn at(micros: u64) -> Instant {
     now.checked_sub(reading.saturating_sub(Duration::from_micros(micros))).unwrap_or(now)
 }
 
+/// From one look at a program that is about to end to the next.
+const MOMENT: Duration = Duration::from_millis(2);
 /// How long a program may take to say that it is there.
 const START: Duration = Duration::from_secs(15);
 /// How long A tries, in seconds: attempts that guess come after plain ones.
