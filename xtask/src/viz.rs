@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Action::Build) => build()?,
         Some(Action::Test) => {
             build()?;
+            native()?;
             step("playwright", node("playwright").arg("test"))?;
         }
     }
@@ -71,6 +72,17 @@ fn build() -> anyhow::Result<()> {
     step("vite, one file", node("vite").args(["build", "--logLevel", "warn", "--mode", "offline"]))?;
     one_file()?;
     sizes()
+}
+
+/// Writes down what the runs are natively, for the browser to compare.
+fn native() -> anyhow::Result<()> {
+    let cargo = ["run", "--quiet", "-p", "pinhole-viz", "--example", "digests"];
+    let output = Command::new(env!("CARGO")).current_dir(root()).args(cargo).output().context("digests")?;
+    if !output.status.success() {
+        bail!("digests: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    fs::write(web().join("e2e/native.json"), output.stdout)?;
+    Ok(())
 }
 
 /// Puts script and style of the one-file page into its HTML.

@@ -1,0 +1,117 @@
+// For everyone: keys, screen readers, colours, motion.
+
+import { expect, test } from "@playwright/test";
+import { grave, open, where } from "./page";
+
+for (const view of ["m=light&l=en", "m=dark&l=en", "m=light&l=zh", "m=dark&l=zh"]) {
+  test(`axe finds nothing serious: ${view}`, async ({ page }) => {
+    await open(page, `#v=1&s=f5-udp-hole-punching&${view}`);
+    expect(await grave(page)).toEqual([]);
+    await page.keyboard.press("m");
+    expect(await grave(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await page.locator('[data-machine="NAT A"] [role=button]').focus();
+    await page.keyboard.press("Enter");
+    expect(await grave(page)).toEqual([]);
+  });
+}
+
+test("axe finds nothing serious in forced colours, and the page is there", async ({ page }) => {
+  await page.emulateMedia({ forcedColors: "active" });
+  await open(page);
+  expect(await grave(page)).toEqual([]);
+  await expect(page.locator("#ladder .end.dropped").first()).toBeVisible();
+});
+
+test("the drop is understood, mended and compared by keys alone", async ({ page }) => {
+  await open(page);
+  await page.keyboard.press("Home");
+  await page.keyboard.press("PageDown");
+  for (let key = 0; key < 20 && !(await page.locator(".verdict.dropped").isVisible()); key += 1) await page.keyboard.press(".");
+  await expect(page.locator(".verdict.dropped")).toContainText("NAT B");
+  const press = async (selector: string): Promise<void> => {
+    for (let tab = 0; tab < 150; tab += 1) {
+      await page.keyboard.press("Tab");
+      if (await page.evaluate((selector) => document.activeElement?.matches(selector) ?? false, selector)) break;
+    }
+    await page.keyboard.press("Enter");
+  };
+  await press("#why-not");
+  await expect(page.locator(".suggestion").first()).toBeVisible();
+  await press(".suggestion");
+  await expect(page.locator(".branches button")).toHaveCount(2);
+  await page.keyboard.press("c");
+  await expect(page.locator('[data-ladder="there"]')).toBeVisible();
+  await page.keyboard.press("Escape");
+  await press(".edits .remove");
+  await press(".cover-nat");
+  await expect(page.locator("#nat [role=dialog]")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  await expect(page.locator("#dialog [role=dialog]")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.locator("#dialog [role=dialog]")).toHaveCount(0);
+});
+
+test("the live region speaks once a step, and once after a hurry", async ({ page }) => {
+  await open(page);
+  await expect(page.locator("#live")).not.toBeEmpty();
+  await page.evaluate(() => {
+    const said: string[] = [];
+    Object.assign(window, { said });
+    const live = document.getElementById("live");
+    if (live !== null) new MutationObserver(() => said.push(live.textContent ?? "")).observe(live, { childList: true, characterData: true, subtree: true });
+  });
+  const said = (): Promise<string[]> => page.evaluate(() => (window as unknown as { said: string[] }).said);
+  await page.keyboard.press("ArrowRight");
+  await expect.poll(async () => (await said()).length).toBe(1);
+  // Steps in one go, as somebody makes who holds the key down.
+  await page.evaluate(() => {
+    for (let key = 0; key < 12; key += 1) document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft", bubbles: true }));
+  });
+  await expect.poll(async () => (await said()).length).toBe(2);
+  const number = (await where(page)).match(/\d+/)?.[0] ?? "?";
+  expect((await said())[1]).toContain(number);
+});
+
+test("the ladder is a list that names sender, receiver and fate", async ({ page }) => {
+  await open(page);
+  await expect(page.locator("#ladder")).toMatchAriaSnapshot(`
+    - group "Packets in the order in which they were sent":
+      - list:
+        - listitem:
+          - button /Register, from A to S/
+        - listitem:
+          - button /Punch, from A to NAT B. NAT B drops Punch/
+  `);
+});
+
+test("nothing moves by itself where motion is not wanted, and nothing plays by itself", async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await open(page);
+  const before = await where(page);
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowLeft");
+  expect(await page.evaluate(() => document.getAnimations().length)).toBe(0);
+  await expect(page.locator("#play")).toHaveAttribute("aria-pressed", "false");
+  expect(await where(page)).toBe(before);
+});
+
+test("fates differ in shape and in words, not in colour alone", async ({ page }) => {
+  await open(page, "#v=1&s=f5-udp-hole-punching&i=9999");
+  const signs = async (fate: string): Promise<string[]> =>
+    [...new Set(await page.locator(`#ladder .end.${fate}`).allTextContents())];
+  expect(await signs("dropped")).toEqual(["✖"]);
+  expect(await signs("delivered")).toEqual(["●"]);
+  for (const sign of await signs("passed")) expect("▶◀").toContain(sign);
+  await expect(page.locator("#ladder .cover").filter({ has: page.locator(":scope") }).first()).toHaveAttribute("aria-label", /\S/);
+});
+
+test("the language is switched without leaving the step", async ({ page }) => {
+  await open(page);
+  const number = (text: string): string => (text.match(/\d+/g) ?? []).join(" ");
+  const before = number(await where(page));
+  await page.locator("#language").click();
+  await expect(page.locator("html")).toHaveAttribute("lang", "zh-Hans");
+  expect(number(await where(page))).toBe(before);
+});
