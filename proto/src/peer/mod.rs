@@ -388,10 +388,13 @@ impl Peer {
         let established = |session: &&mut Session| session.peer == peer && session.stage() == Stage::Established;
         let mut over: Vec<_> = self.sessions.values_mut().filter(established).collect();
         // [R-INTRO-017]
-        over.pop();
+        let Some(latest) = over.pop() else {
+            return;
+        };
         let over: Vec<_> = over
             .into_iter()
             .map(|session| {
+                latest.inherit(&mut self.core, session);
                 session.supersede(&mut self.core);
                 session.handle
             })

@@ -1,9 +1,9 @@
 //! What happens to streams, by what they are for.
 
 use super::core::{Purpose, Timer};
-use super::path::Link;
+use super::path::{Link, PathId};
 use super::session::Source;
-use super::{Discard, Endpoint, Packet, Peer, StreamId, StreamInput};
+use super::{Discard, Endpoint, Packet, Peer, SessionHandle, SessionId, StreamId, StreamInput};
 use crate::wire::code::packet;
 
 impl Peer {
@@ -159,10 +159,22 @@ impl Peer {
                 }
                 _ => Err(Discard::MessageUnexpected),
             },
-            Purpose::Path(handle, _) => match packet {
+            Purpose::Path(handle, path) => match packet {
                 Packet::Punch(punch) if self.by_id(&punch.session) == Some(handle) => self.on_punch(source, &punch),
                 Packet::PunchReply(reply) if self.by_id(&reply.session) == Some(handle) => {
                     self.with(handle, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))
+                }
+                // [R-TCP-015] What opens a path of a later session takes the stream from the one before.
+                Packet::Punch(punch) if self.is_later(handle, &punch.session) => {
+                    self.on_punch(source, &punch)?;
+                    self.take_stream(stream, handle, path);
+                    Ok(())
+                }
+                Packet::PunchReply(reply) if self.is_later(handle, &reply.session) => {
+                    let later = self.by_id(&reply.session).ok_or(Discard::SessionUnknown)?;
+                    self.with(later, |session, core, leg| session.on_punch_reply(core, leg, source, &reply))?;
+                    self.take_stream(stream, handle, path);
+                    Ok(())
                 }
                 Packet::Sealed(sealed) if self.by_index(sealed.index) == Some(handle) => {
                     self.with(handle, |session, core, leg| session.on_sealed(core, leg, source, &sealed))
@@ -177,6 +189,20 @@ impl Peer {
                 | Packet::Reset(_) => Err(Discard::WrongRole),
             },
         }
+    }
+
+    /// Tells a session that its path is another one's, if it is.
+    fn take_stream(&mut self, stream: StreamId, handle: SessionHandle, path: PathId) {
+        let taken = self.core.streams.get(&stream).is_none_or(|entry| entry.purpose != Purpose::Path(handle, path));
+        if taken {
+            self.with_known(handle, |session, core, leg| session.on_stream_taken(core, leg, path));
+        }
+    }
+
+    /// Whether an id is that of a session with the same peer that began after this one.
+    fn is_later(&self, than: SessionHandle, id: &SessionId) -> bool {
+        let with = |handle| self.sessions.get(&handle).map(|session| session.peer);
+        self.by_id(id).is_some_and(|later| later > than && with(later) == with(than))
     }
 
     /// Room on a stream: whoever waits for it goes on.

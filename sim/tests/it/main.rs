@@ -26,6 +26,7 @@ mod repunch;
 mod roaming;
 mod rules;
 mod scenarios;
+mod second_session;
 mod streams;
 mod tcp;
 mod toy;

@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use super::volley::Agreed;
-use super::{Attempt, Session};
+use super::{Attempt, PeerEvent, RelayPolicy, Selection, Session};
 use crate::constants::{DIAL_RETRY, DIAL_RETRY_AFTER_RESET, GUESS_TIMEOUT, MAX_DIALS, TCP_ATTEMPT_TIMEOUT};
 use crate::endpoint::Endpoint;
 use crate::engine::{NetError, SocketId, StreamId, Transport};
 use crate::peer::core::{Core, Purpose, Timer};
-use crate::peer::path::Link;
+use crate::peer::leg::Leg;
+use crate::peer::path::{Link, PathId};
 use crate::time::{Duration, Instant};
 use crate::wire::code::Strategy;
 
@@ -240,6 +241,68 @@ impl Session {
         let at = core.now + wait;
         dial.at = Some(at);
         core.timers.set_earlier(Timer::Dial(self.handle), at);
+    }
+
+    /// Takes the streams of a session whose place this one takes: between the same endpoints there is no second one.
+    // [R-TCP-015]
+    pub(in crate::peer) fn inherit(&mut self, core: &mut Core, other: &mut Self) {
+        if self.transport != Some(Transport::Tcp) || core.config.relay == RelayPolicy::Only || self.works() {
+            return;
+        }
+        for (stream, remote) in other.hand_over(core) {
+            match core.streams.get_mut(&stream) {
+                Some(entry) if entry.local.is_some() => self.on_dialled(core, stream),
+                Some(entry) => {
+                    let handle = self.handle;
+                    let waiting = match &mut self.attempt {
+                        Attempt::Running { dials, .. } => {
+                            dials.iter_mut().find(|dial| dial.remote == remote && dial.stream.is_none())
+                        }
+                        _ => None,
+                    };
+                    if let Some(dial) = waiting {
+                        entry.purpose = Purpose::Dial(handle);
+                        (dial.stream, dial.at) = (Some(stream), None);
+                    } else {
+                        core.close(stream, true);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Gives up the stream that carries data, and the dials that are under way.
+    fn hand_over(&mut self, core: &Core) -> Vec<(StreamId, Endpoint)> {
+        let mut streams = Vec::new();
+        if let Attempt::Running { dials, .. } = &mut self.attempt {
+            let plain = dials.iter_mut().filter(|dial| dial.early.is_none() && dial.from.is_none());
+            streams.extend(plain.filter_map(|dial| Some((dial.stream.take()?, dial.remote))));
+        }
+        if let Selection::Path(id) = self.selected
+            && let Some(at) = self.position(Some(id))
+            && let Link::Stream { stream, remote } = self.paths[at].link
+            && core.is_connected(stream)
+        {
+            self.paths.remove(at);
+            streams.push((stream, remote));
+        }
+        streams
+    }
+
+    /// A later session with the same peer took the stream of this path.
+    pub(in crate::peer) fn on_stream_taken(&mut self, core: &mut Core, leg: &mut Leg, path: PathId) {
+        let Some(at) = self.position(Some(path)) else {
+            return;
+        };
+        let path = self.paths.remove(at);
+        if self.selected == Selection::Path(path.id) {
+            core.event(PeerEvent::PathLost { session: self.handle, path: self.info(&path) });
+            self.selected = Selection::Nothing;
+            if self.channel.is_some() {
+                self.select(core, leg, Selection::Relay);
+            }
+        }
     }
 
     /// Makes a stream a path of this session.
