@@ -3,7 +3,7 @@
 use pinhole_proto::Instant;
 use pinhole_proto::peer::Peer;
 use pinhole_proto::sorted::SortedMap;
-use pinhole_sim::nat::{Row, RowId};
+use pinhole_sim::nat::{Decision, Receipt, Row, RowId, Rule};
 use pinhole_sim::trace::{Record, What};
 use pinhole_sim::{NatId, Place, World};
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub struct Frame {
     pub event: Text,
     /// What happened in the step, in order.
     pub happenings: Vec<Happening>,
-    /// What is on the lines.
+    /// What is on the lines, in the order in which it arrives.
     pub flights: Vec<Flight>,
     /// The tables of the NATs.
     pub tables: Vec<Table>,
@@ -44,6 +44,8 @@ pub struct Happening {
     pub journey: u64,
     /// The machine that did it, or sent the packet.
     pub machine: String,
+    /// The machine that put it on the line.
+    pub from: String,
     /// The packet as it is there.
     pub packet: PacketLine,
     /// What became of it.
@@ -54,6 +56,8 @@ pub struct Happening {
     pub checks: Vec<CheckLine>,
     /// The row of the machine's table that decided.
     pub row: Option<String>,
+    /// The column of that row that the packet was compared with: `remotes` or `external`.
+    pub column: Option<&'static str>,
 }
 
 /// What became of a packet at a machine.
@@ -94,6 +98,8 @@ pub struct PacketLine {
 pub struct CheckLine {
     /// Whether it held.
     pub held: bool,
+    /// Whether it is the one for which the packet was refused.
+    pub decisive: bool,
     /// What it says.
     pub text: Text,
     /// What was found.
@@ -222,12 +228,14 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         records.iter().enumerate().map(|(n, record)| happening(first + n, record, world, names)).collect();
     let event = step.and_then(|step| step.action.as_ref()).map(crate::script::action);
     let event = event.or_else(|| summary(&happenings)).unwrap_or_else(|| Text::of("event.beginning"));
+    let mut flights: Vec<_> = hops.under_way(index).collect();
+    flights.sort_by_key(|hop| hop.due);
     Frame {
         index,
         time: world.now().as_micros(),
         event,
         happenings,
-        flights: hops.under_way(index).map(|hop| flight(run, hop, world, names)).collect(),
+        flights: flights.into_iter().map(|hop| flight(run, hop, world, names)).collect(),
         tables: world.nats().map(|nat| table(before, world, nat)).collect(),
         peers: world.hosts().filter_map(|host| peer(world, host)).collect(),
         knows: knows::knows(before, world),
@@ -245,24 +253,39 @@ fn summary(happenings: &[Happening]) -> Option<Text> {
 pub fn happening(id: usize, record: &Record, world: &World, names: &World) -> Happening {
     let name = words::packet_name(names, &record.packet);
     let text = words::happening(world, record.to, &record.packet, &name, &record.what);
-    let (checks, row) = match &record.what {
+    let (checks, row, column) = match &record.what {
         What::Decided(receipt) => {
-            let row = receipt.filter.map(|filter| filter.row).or(receipt.nearest);
-            let row = row.or_else(|| receipt.mapping.map(|mapping| mapping.row));
-            (receipt.checks.all().iter().map(check_line).collect(), row)
+            let (row, column) = match (receipt.filter, receipt.nearest) {
+                (Some(filter), _) => (Some(filter.row), Some("remotes")),
+                (None, Some(nearest)) => (Some(nearest), Some("external")),
+                (None, None) => (receipt.mapping.map(|mapping| mapping.row), None),
+            };
+            (check_lines(receipt), row, column)
         }
-        _ => (Vec::new(), None),
+        _ => (Vec::new(), None, None),
     };
     let verdict = fate(&record.what);
     let place = if verdict == Fate::Sent { Some(record.from) } else { record.to };
     let machine = world.trace().name(place.unwrap_or(record.from)).to_owned();
     let row = row.map(|row| row_name(&machine, row));
-    Happening { id, journey: record.journey.0, machine, packet: line(&record.packet, name), verdict, text, checks, row }
+    let (journey, from) = (record.journey.0, world.trace().name(record.from).to_owned());
+    let packet = line(&record.packet, name);
+    Happening { id, journey, machine, from, packet, verdict, text, checks, row, column }
+}
+
+/// The checks of a receipt. The last one that failed decided a refusal; whether that is answered is asked after it.
+fn check_lines(receipt: &Receipt) -> Vec<CheckLine> {
+    let checks = receipt.checks.all();
+    let refused = !matches!(receipt.decision, Decision::Forwarded { .. });
+    let decisive = checks.iter().rposition(|check| refused && !check.held && check.rule != Rule::RefusalAnswered);
+    let line = |(at, check)| CheckLine { decisive: Some(at) == decisive, ..check_line(check) };
+    checks.iter().enumerate().map(line).collect()
 }
 
 fn check_line(check: &pinhole_sim::nat::Check) -> CheckLine {
     CheckLine {
         held: check.held,
+        decisive: false,
         text: words::check(check),
         found: words::operand(&check.found),
         against: words::operand(&check.against),
@@ -273,7 +296,6 @@ fn check_line(check: &pinhole_sim::nat::Check) -> CheckLine {
 /// What became of a packet.
 #[must_use]
 pub const fn fate(what: &What) -> Fate {
-    use pinhole_sim::nat::Decision;
     match what {
         What::Sent(_) | What::Copied(_) | What::Held => Fate::Sent,
         What::Lost | What::Cut | What::Removed => Fate::Lost,

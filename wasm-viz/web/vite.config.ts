@@ -28,13 +28,19 @@ function words(): Plugin {
     load(id) {
       if (id !== "\0words") return undefined;
       const [en, zh] = [read("en"), read("zh-Hans")];
-      const keys = Object.keys(en);
+      const keys = Object.keys(en).sort();
       const lines = (table: Record<string, string>): string => {
         const all = keys.map((key) => table[key] ?? "");
         if (all.some((line) => line === "" || line.includes("\n"))) throw new Error("a template is missing or has a line end");
         return JSON.stringify(all.join("\n"));
       };
-      return `export const keys = ${JSON.stringify(keys.join("\n"))}; export const en = ${lines(en)}; export const zh = ${lines(zh)};`;
+      // What keys begin with stands once, before them; with spaces they are more like the sentences beside them.
+      const short = keys.flatMap((key, at) => {
+        const [group = "", rest = ""] = key.split(/\.(.*)/s);
+        const line = rest.replaceAll("-", " ");
+        return keys[at - 1]?.split(".")[0] === group ? [line] : [`${group}.`, line];
+      });
+      return `export const keys = ${JSON.stringify(short.join("\n"))}; export const en = ${lines(en)}; export const zh = ${lines(zh)};`;
     },
   };
 }

@@ -29,10 +29,17 @@ enum Action {
     Build,
     /// Builds the page and runs its tests in Chromium.
     Test,
+    /// Builds the page and takes a picture of every scenario at its key frame, in both languages, light and dark,
+    /// in three sizes: `web/dist/shots/index.html`. Fails where one is badly laid out.
+    Shots {
+        /// The names of the scenarios; every one without it.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match arguments.action {
+    match &arguments.action {
         None => {
             build()?;
             serve(&web().join("dist/served"), arguments.port)?;
@@ -42,6 +49,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             build()?;
             native()?;
             step("playwright", node("playwright").arg("test"))?;
+        }
+        Some(Action::Shots { only }) => {
+            build()?;
+            let mut shots = node("playwright");
+            shots.args(["test", "shots"]).env("SHOTS", "1");
+            if !only.is_empty() {
+                shots.env("ONLY", only.join(","));
+            }
+            step("playwright", &mut shots)?;
         }
     }
     Ok(ExitCode::SUCCESS)

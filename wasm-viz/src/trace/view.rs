@@ -186,15 +186,19 @@ impl TracePage {
             transport: transport.to_owned(),
         };
         let text = self.sentence(step);
+        let other = || step.remote.map(|remote| self.lanes.all()[self.lanes.of_endpoint(remote)].name.clone());
+        let from = if self.is_out(step) { machine.clone() } else { other().unwrap_or_default() };
         Some(Happening {
             id: index,
             journey: index as u64,
             machine,
+            from,
             packet,
             verdict,
             text,
             checks: Vec::new(),
             row: None,
+            column: None,
         })
     }
 

@@ -1,27 +1,38 @@
-// Every scenario at its key frame: `SHOTS=1 npx playwright test shots`.
+// A picture of every scenario at its key frame, each checked: `cargo xtask viz shots`.
 
+import { mkdir, writeFile } from "node:fs/promises";
 import { expect, test } from "@playwright/test";
+import { problems } from "./layout";
+import { SIZES, VIEWS, names, show } from "./scenes";
 
-const SIZES = { desk: [1440, 900], small: [1024, 768], phone: [390, 844] } as const;
+const FOLDER = new URL("../dist/shots/", import.meta.url);
 
 test.skip(process.env["SHOTS"] === undefined, "pictures are taken on request");
 
-test("pictures", async ({ page }) => {
-  test.setTimeout(1_800_000);
-  await page.goto("/");
-  const options = page.locator("#scenario option");
-  const all = await options.evaluateAll((all) => all.map((option) => (option as HTMLOptionElement).value));
+test("every scenario in every view", async ({ page }) => {
+  test.setTimeout(3_000_000);
+  await mkdir(FOLDER, { recursive: true });
   const only = process.env["ONLY"]?.split(",");
-  for (const name of all.filter((name) => only === undefined || only.includes(name))) {
-    for (const [size, [width, height]] of Object.entries(SIZES)) {
-      for (const view of ["en-light", "zh-dark"]) {
-        const [language, theme] = view.split("-");
-        await page.setViewportSize({ width, height });
-        await page.goto("about:blank");
-        await page.goto(`/#v=1&s=${name}&l=${language ?? "en"}&m=${theme ?? "light"}`);
-        await expect(page.locator("#where")).toBeVisible();
-        await page.screenshot({ path: `shots/${name}-${size}-${view}.png` });
+  const wanted = (await names(page)).filter((name) => only === undefined || only.includes(name));
+  const found: string[] = [];
+  const sheet: string[] = [];
+  for (const [size, [width]] of Object.entries(SIZES)) {
+    for (const view of VIEWS) {
+      for (const name of wanted) {
+        await show(page, name, size as keyof typeof SIZES, view);
+        const here = await problems(page);
+        found.push(...here.map((problem) => `${name} ${size} ${view}: ${problem}`));
+        const file = `${name}-${size}-${view}.png`;
+        await page.screenshot({ path: new URL(file, FOLDER).pathname, fullPage: size === "phone" });
+        const note = here.map((problem) => `<li>${escape(problem)}</li>`).join("");
+        sheet.push(`<figure id="${name}-${size}-${view}"><a href="${file}"><img loading="lazy" width="${width / 3}" src="${file}" alt=""></a><figcaption>${name} ${size} ${view}<ul>${note}</ul></figcaption></figure>`);
       }
     }
   }
+  const style = "body{font:14px sans-serif;display:flex;flex-wrap:wrap;gap:12px;align-items:start}figure{margin:0}img{border:1px solid #888}li{color:#b00}";
+  await writeFile(new URL("index.html", FOLDER), `<!doctype html><meta charset="utf-8"><title>Pinhole: every scenario</title><style>${style}</style>${sheet.join("\n")}`);
+  console.log(`${sheet.length} pictures in ${FOLDER.pathname}index.html`);
+  expect(found).toEqual([]);
 });
+
+const escape = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");

@@ -34,6 +34,11 @@ export function svg<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
+/** A sign drawn in lines, in a field of 18 by 18. */
+export function icon(d: string): SVGElement {
+  return svg("svg", { class: "icon", viewBox: "0 0 18 18", width: 18, height: 18, "aria-hidden": "true" }, svg("path", { d }));
+}
+
 /** Replaces the children of `parent`, keeping those whose key and version are the same as before. */
 export function keyed<T>(
   parent: Element,

@@ -111,15 +111,18 @@ export interface Happening {
   id: number;
   journey: number;
   machine: string;
+  from: string;
   packet: PacketLine;
   verdict: Fate;
   text: Text;
   checks: Check[];
   row: string | null;
+  column: "remotes" | "external" | null;
 }
 
 export interface Check {
   held: boolean;
+  decisive: boolean;
   text: Text;
   found: Text;
   against: Text;

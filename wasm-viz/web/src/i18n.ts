@@ -5,7 +5,13 @@ import type { Text } from "./frame";
 
 export type Language = "en" | "zh";
 
-const names = keys.split("\n");
+let group = "";
+/** A line that ends with a dot begins the keys after it. */
+const names = keys.split("\n").flatMap((line) => {
+  if (line.endsWith(".")) group = line;
+  else return [line === "" ? group.slice(0, -1) : group + line.replaceAll(" ", "-")];
+  return [];
+});
 const table = (lines: string): Record<string, string> =>
   Object.fromEntries(lines.split("\n").map((line, index) => [names[index], line]));
 const templates: Record<Language, Record<string, string>> = { en: table(en), zh: table(zh) };

@@ -3,6 +3,7 @@
 import init, { Viz } from "../pkg/pinhole_viz.js";
 import wasm from "../pkg/pinhole_viz_bg.wasm?url";
 import "./style.css";
+import "./panels.css";
 import { start } from "./app";
 import { Core } from "./core";
 

@@ -2,7 +2,7 @@
 // goes nowhere.
 
 import { Refused } from "./core";
-import { h } from "./dom";
+import { h, icon } from "./dom";
 import { ui } from "./i18n";
 import { KEYS } from "./keys";
 import type { Store } from "./store";
@@ -11,11 +11,15 @@ import "./trace.css";
 /** The button in the bar on top: opens a file, or closes the one that is open. */
 export function traceButton(store: Store): HTMLElement {
   const open = store.state.page.trace !== null;
+  const name = ui(open ? "header.close-trace" : "header.trace");
   return h("button", {
     type: "button",
     id: "trace",
+    class: "symbol",
+    "aria-label": name,
+    title: name,
     click: () => (open ? close(store) : choose(store)),
-  }, ui(open ? "header.close-trace" : "header.trace"));
+  }, icon(open ? "M4 4l10 10M4 14L14 4" : "M9 12V3m-4 4l4-4l4 4M3 15h12"));
 }
 
 function choose(store: Store): void {

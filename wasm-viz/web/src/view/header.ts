@@ -1,6 +1,6 @@
 // The bar on top: which scenario, and what may be done with it.
 
-import { h } from "../dom";
+import { h, icon } from "../dom";
 import type { Catalogue } from "../frame";
 import { say, ui } from "../i18n";
 import { compare } from "../keys";
@@ -31,6 +31,8 @@ export function headerView(root: HTMLElement, store: Store): void {
   if (state.page.trace !== null) scenarios.prepend(h("option", { selected: true, disabled: true }, say(state.page.title)));
   const button = (id: string, act: () => void, pressed?: boolean): HTMLElement =>
     h("button", { type: "button", id, click: act, "aria-pressed": pressed === undefined ? null : String(pressed) }, ui(`header.${id}`));
+  const symbol = (id: string, sign: Node | string, act: () => void, name = ui(`header.${id}`)): HTMLElement =>
+    h("button", { type: "button", id, class: "symbol", "aria-label": name, title: name, click: act }, sign);
   root.replaceChildren(
     h("h1", {}, ui("page.name")),
     scenarios,
@@ -39,20 +41,16 @@ export function headerView(root: HTMLElement, store: Store): void {
     button("race", () => store.set({ dialog: "race" })),
     traceButton(store),
     button("matrix", () => store.set({ dialog: "matrix" })),
-    button("link", () => void copyLink(store)),
-    button("export", () => store.set({ dialog: "export" })),
+    symbol("link", icon("M7 9l4-4m-6.5 1.5l-1 1a3.2 3.2 0 0 0 4.5 4.5l2-2m3-4l1-1a3.2 3.2 0 0 0-4.5-4.5l-2 2"), () => void copyLink(store)),
+    symbol("export", icon("M9 2v9m-4-4l4 4l4-4M3 15h12"), () => store.set({ dialog: "export" })),
     h("button", {
       type: "button",
       id: "language",
       lang: state.language === "en" ? "zh-Hans" : "en",
       click: () => store.set({ language: state.language === "en" ? "zh" : "en" }),
     }, state.language === "en" ? "中文" : "English"),
-    h("button", {
-      type: "button",
-      id: "theme",
-      click: () => store.set({ theme: THEMES[(THEMES.indexOf(state.theme) + 1) % THEMES.length] ?? "auto" }),
-    }, ui(`theme.${state.theme}`)),
-    button("help", () => store.set({ dialog: "help" })),
+    symbol("theme", icon("M9 2.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13M9 2.5v13M9 4l4.5 3M9 7.500l5.500 3M9 11l3.500 2.500"), () => store.set({ theme: THEMES[(THEMES.indexOf(state.theme) + 1) % THEMES.length] ?? "auto" }), ui(`theme.${state.theme}`)),
+    symbol("help", "?", () => store.set({ dialog: "help" })),
   );
 }
 

@@ -1,17 +1,19 @@
 // The ladder: a row for each packet, a column for each machine. Only the rows in sight are in the document.
 
 import { h, keyed, svg } from "../dom";
-import type { Hop, Ladder, LadderRow, PacketRow } from "../frame";
+import type { Ladder, LadderRow, PacketRow } from "../frame";
 import { say, ui } from "../i18n";
 import { dropMarked, fault } from "../keys";
 import type { Store } from "../store";
+import { badge } from "./badge";
+import { sign } from "./sign";
 import { traceLadderView } from "./traceladder";
 
-const ROW = 34;
-const MARGIN = 12;
-const SHAPES: Record<Hop["fate"], string> = {
-  sent: "➤", passed: "➤", delivered: "●", dropped: "✖", answered: "⚡", lost: "◌",
-};
+const ROW = 42;
+/** What stands for packets that are not shown. */
+const FOLDED = 28;
+/** Where the arrow is in its row. */
+const LINE = 32;
 
 export function ladderView(root: HTMLElement, store: Store): void {
   const { state } = store;
@@ -20,13 +22,13 @@ export function ladderView(root: HTMLElement, store: Store): void {
   const parts: HTMLElement[] = [
     h("div", { class: "title" },
       h("h2", {}, ui("ladder.heading")),
+      actions(store),
       h("label", {}, h("input", {
         type: "checkbox",
         checked: state.all,
         change: (event) => store.showAll((event.target as HTMLInputElement).checked),
       }), ui("ladder.all")),
     ),
-    actions(store),
     drawn("here", state.ladder, state.frame.index, store),
   ];
   if (other !== null && state.beside !== null) {
@@ -73,12 +75,15 @@ function drawn(name: string, ladder: Ladder, cursor: number, store: Store): HTML
   const inner = h("ol", {});
   const above = h("div", {});
   const below = h("div", {});
+  const tops = topsOf(ladder);
+  const whole = tops.at(-1) ?? 0;
   const fill = (): void => {
-    const height = rows.clientHeight || 420;
-    const from = Math.max(0, Math.floor(rows.scrollTop / ROW) - 6);
-    const to = Math.min(ladder.rows.length, from + Math.ceil(height / ROW) + 12);
-    above.style.height = `${from * ROW}px`;
-    below.style.height = `${(ladder.rows.length - to) * ROW}px`;
+    const from = Math.max(0, tops.findIndex((top) => top > rows.scrollTop) - 6);
+    const end = rows.scrollTop + (rows.clientHeight || 400);
+    const past = tops.findIndex((top) => top > end);
+    const to = Math.min(ladder.rows.length, (past < 0 ? ladder.rows.length : past) + 6);
+    above.style.height = `${tops[from] ?? 0}px`;
+    below.style.height = `${whole - (tops[to] ?? whole)}px`;
     keyed(inner, ladder.rows.slice(from, to), (row) => keyOf(row), (row) => rowOf(row, ladder, store), (row) => versionOf(row, cursor, store));
   };
   rows.append(above, inner, below);
@@ -87,13 +92,21 @@ function drawn(name: string, ladder: Ladder, cursor: number, store: Store): HTML
   return h("div", { class: "ladder" }, head, rows);
 }
 
-/** Keeps the packet of the step in sight. */
+/** Where each row begins, and where the last one ends. */
+function topsOf(ladder: Ladder): number[] {
+  const tops = [0];
+  for (const row of ladder.rows) tops.push((tops.at(-1) ?? 0) + (row.row === "folded" ? FOLDED : ROW));
+  return tops;
+}
+
+/** Keeps the packet of the step in sight, with what comes before and after it. */
 function follow(list: HTMLElement, ladder: Ladder, cursor: number, store: Store): void {
   const at = ladder.rows.findIndex((row) => row.row === "packet" && row.journey === store.state.journey);
   const index = at >= 0 ? at : ladder.rows.findLastIndex((row) => row.index <= cursor);
   if (index < 0) return;
-  const top = index * ROW;
-  if (top < list.scrollTop || top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top - list.clientHeight / 2;
+  const top = topsOf(ladder)[index] ?? 0;
+  const near = top - ROW < list.scrollTop || top + 3 * ROW > list.scrollTop + list.clientHeight;
+  if (near) list.scrollTop = top - list.clientHeight / 2;
 }
 
 const keyOf = (row: LadderRow): string => (row.row === "folded" ? `f${row.index}` : `p${row.journey}`);
@@ -108,7 +121,11 @@ function versionOf(row: LadderRow, cursor: number, store: Store): string {
 
 function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
   if (row.row === "folded") {
-    return h("li", { class: "folded" }, h("button", { type: "button", click: () => store.showAll(true) }, ui("ladder.folded", { count: String(row.count) })));
+    return h("li", { class: "folded" }, h("button", {
+      type: "button",
+      "aria-label": ui("ladder.unfold", { count: String(row.count) }),
+      click: () => store.showAll(true),
+    }, ui("ladder.folded", { count: String(row.count) })));
   }
   const { frame, journey } = store.state;
   const cursor = frame.index;
@@ -129,10 +146,19 @@ function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
     }),
     arrows(row, ladder, cursor),
     h("span", { class: "label" },
-      row.step === null ? null : h("b", {}, `${row.step}.`),
+      badge(store.state.page, row.journey, row.journey === journey),
       say(row.name),
-      h("small", {}, `${(row.time / 1000).toFixed(1)} ms`)),
+      h("small", {}, `${(row.time / 1000).toFixed(1)} ms`),
+      over ? reason(row) : null),
   );
+}
+
+/** Why a packet went no further, in a few words. */
+function reason(row: PacketRow): HTMLElement | null {
+  const last = row.hops.at(-1);
+  const rule = last?.text?.with?.["rule"];
+  if (last === undefined || rule === undefined || typeof rule === "string" || Array.isArray(rule)) return null;
+  return last.fate === "dropped" || last.fate === "answered" ? h("em", { class: "reason" }, say(rule)) : null;
 }
 
 function arrows(row: PacketRow, ladder: Ladder, cursor: number): SVGElement {
@@ -140,7 +166,7 @@ function arrows(row: PacketRow, ladder: Ladder, cursor: number): SVGElement {
   const width = 100 * count;
   const x = (name: string): number => (ladder.columns.indexOf(name) + 0.5) * 100;
   const picture = svg("svg", { class: "arrows", viewBox: `0 0 ${width} ${ROW}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const ends = svg("svg", { class: "ends", "aria-hidden": "true" });
+  const ends = svg("svg", { class: "ends" });
   ladder.columns.forEach((_, column) => {
     picture.append(svg("line", { class: "life", x1: (column + 0.5) * 100, x2: (column + 0.5) * 100, y1: 0, y2: ROW }));
   });
@@ -148,18 +174,12 @@ function arrows(row: PacketRow, ladder: Ladder, cursor: number): SVGElement {
     if (hop.sent > cursor) continue;
     const arrived = hop.arrived !== null && hop.arrived <= cursor;
     const from = x(hop.from);
-    const to = hop.to === "" ? from : x(hop.to);
-    const end = arrived ? to : from + (to - from) * 0.6;
+    const to = hop.to === "" ? from + (from > width / 2 ? -60 : 60) : x(hop.to);
     const fate = arrived ? hop.fate : "sent";
-    const gap = from < to ? -MARGIN : MARGIN;
-    picture.append(svg("line", { class: `hop ${fate}`, x1: from, x2: end + (arrived ? gap : 0), y1: ROW - 9, y2: ROW - 9, "vector-effect": "non-scaling-stroke" }));
-    const flip = fate === "sent" || fate === "passed" ? from > to : false;
-    ends.append(svg("text", {
-      class: `end ${fate}`,
-      x: `${((end + (arrived ? gap : 0)) / width) * 100}%`,
-      y: ROW - 4,
-      "text-anchor": "middle",
-    }, flip ? "◀" : SHAPES[fate] === "➤" ? "▶" : SHAPES[fate]));
+    const end = fate === "sent" || fate === "lost" ? from + (to - from) * 0.6 : to;
+    picture.append(svg("line", { class: `hop ${fate}`, x1: from, x2: end, y1: LINE, y2: LINE, "vector-effect": "non-scaling-stroke" }));
+    const turned = svg("g", from > to ? { transform: "scale(-1 1)" } : {}, sign(fate, "end"));
+    ends.append(svg("svg", { class: "tip", x: `${(end / width) * 100}%`, y: LINE }, turned));
   }
   return wrap(picture, ends);
 }

@@ -4,12 +4,13 @@ import { h } from "../dom";
 import type { Check, Happening, Suggestion } from "../frame";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
+import { badge } from "./badge";
 
 const cache = new Map<string, Suggestion[]>();
 
 export function receiptView(root: HTMLElement, store: Store): void {
   const { frame, asking } = store.state;
-  const heading = h("h2", {}, ui("receipt.heading"));
+  const heading = h("h2", { class: "unseen" }, ui("receipt.heading"));
   if (asking !== null) {
     root.replaceChildren(heading, quiz(store, asking));
     return;
@@ -21,24 +22,28 @@ export function receiptView(root: HTMLElement, store: Store): void {
   }
   root.replaceChildren(
     heading,
+    h("p", { class: "packet-line" },
+      badge(store.state.page, telling.journey, telling.journey === store.state.journey),
+      h("code", {}, `${telling.packet.source} → ${telling.packet.destination}`)),
     h("p", { class: `verdict ${telling.verdict}` }, say(telling.text)),
-    checks(telling.checks),
+    telling.checks.length === 0 ? "" : checks(telling.checks),
     helps(telling, store) ?? "",
     next(store),
   );
 }
 
+/** The checks as a table: what each says, what the packet has, what that was compared with, where it is written. */
 function checks(list: Check[]): HTMLElement {
+  const [found, against] = [ui("receipt.found"), ui("receipt.against")];
   const items = list.map((check) =>
-    h("li", { class: check.held ? "held" : "failed" },
-      h("span", { class: "sign", "aria-label": ui(check.held ? "receipt.held" : "receipt.failed") }, check.held ? "✓" : "✗"),
-      h("span", {}, say(check.text)),
-      h("dl", {},
-        h("dt", {}, ui("receipt.found")), h("dd", { class: "operand" }, say(check.found)),
-        h("dt", {}, ui("receipt.against")), h("dd", { class: "operand" }, say(check.against))),
-      h("small", {}, check.source)),
+    h("li", { class: `${check.held ? "held" : "failed"}${check.decisive ? " decisive" : ""}`, role: "row" },
+      h("span", { class: "sign", role: "cell", "aria-label": ui(check.held ? "receipt.held" : "receipt.failed") }, check.held ? "✓" : "✗"),
+      h("span", { class: "says", role: "cell" }, say(check.text)),
+      h("span", { class: "operand", role: "cell", "data-label": found }, say(check.found)),
+      h("span", { class: "operand", role: "cell", "data-label": against }, say(check.against)),
+      h("small", { role: "cell" }, check.source)),
   );
-  return h("ol", { class: "checks" }, ...items);
+  return h("ol", { class: "checks", role: "table", "aria-label": ui("receipt.heading") }, ...items);
 }
 
 /** The smallest changes that let the packet pass, each tried. */

@@ -1,6 +1,6 @@
 // What the scenario is about, what came of the run, and what was changed about it.
 
-import { h } from "../dom";
+import { byId, h } from "../dom";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
 
@@ -8,9 +8,8 @@ import type { Store } from "../store";
 const SHORT: readonly string[] = ["relayed", "failed"];
 
 export function storyView(root: HTMLElement, store: Store): void {
-  const { page, notice, frame } = store.state;
+  const { page, notice } = store.state;
   const branch = page.branches[page.branch];
-  const last = page.milestones.filter((mark) => mark.index <= frame.index).at(-1);
   const edits = (branch?.edits ?? []).map((edit, index) =>
     h("li", {}, say(edit.text), h("button", {
       type: "button",
@@ -31,25 +30,21 @@ export function storyView(root: HTMLElement, store: Store): void {
   const opened = root.querySelector("details")?.open ?? false;
   root.replaceChildren(
     h("p", { class: "line" }, say(page.story)),
-    h("p", { class: "where" },
+    h("div", { class: "where" },
       h("span", { class: `outcome ${branch?.outcome.kind ?? "none"}` }, branch === undefined ? "" : say(branch.outcome.text)),
       branch === undefined || !SHORT.includes(branch.outcome.kind) ? null : h("button", {
         type: "button",
         id: "remedies",
         click: () => store.set({ dialog: "remedies" }),
       }, ui("story.remedies")),
-      h("span", { class: "source" }, page.source),
-      last === undefined ? null : h("span", { class: "mark" }, ui("story.step", { step: last.step, text: last.text })),
-    ),
-    h("div", { class: "changes" },
       h("ul", { class: "edits", "aria-label": ui("story.edits") }, ...edits),
       branches,
+      page.errata.length === 0 ? null : h("details", { class: "errata", open: opened },
+        h("summary", {}, ui("story.errata", { count: String(page.errata.length) })),
+        h("ul", {}, ...page.errata.map((slip) => h("li", {}, say(slip))))),
     ),
   );
-  if (page.errata.length > 0) {
-    root.append(h("details", { class: "errata", open: opened }, h("summary", {}, ui("story.errata", { count: String(page.errata.length) })),
-      h("ul", {}, ...page.errata.map((slip) => h("li", {}, say(slip))))));
-  }
+  byId("source").replaceChildren(page.source);
   if (notice !== null) {
     root.append(h("p", { class: "notice", role: "alert" }, say(notice), h("button", {
       type: "button",

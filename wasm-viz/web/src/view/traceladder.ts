@@ -5,9 +5,9 @@ import { h, keyed, svg } from "../dom";
 import type { PacketRow, TraceRow } from "../frame";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
+import { sign } from "./sign";
 
 const ROW = 34;
-const SIGNS: Record<string, string> = { delivered: "●", dropped: "✖", lost: "◌" };
 
 export function traceLadderView(root: HTMLElement, store: Store): void {
   const { ladder, page, frame } = store.state;
@@ -71,9 +71,8 @@ function arrow(row: PacketRow, columns: string[]): SVGElement {
   if (hop === undefined) return picture;
   const [from, to] = [at(hop.from), at(hop.to)];
   const y = ROW - 9;
-  const sign = SIGNS[hop.fate] ?? (from < to ? "▶" : "◀");
   picture.append(
     svg("line", { class: `hop ${hop.fate}`, x1: `${from}%`, x2: `${to}%`, y1: y, y2: y }),
-    svg("text", { class: `end ${hop.fate}`, x: `${to}%`, y: y + 5, "text-anchor": "middle" }, sign));
+    svg("svg", { class: "tip", x: `${to}%`, y }, svg("g", from > to ? { transform: "scale(-1 1)" } : {}, sign(hop.fate, "end"))));
   return picture;
 }

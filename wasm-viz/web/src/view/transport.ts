@@ -10,9 +10,11 @@ const PLAY_MS = 700;
 
 export function transportView(root: HTMLElement, store: Store): void {
   const { frame, page, asking } = store.state;
-  const press = (id: string, key: string, sign: string): HTMLElement =>
-    h("button", { type: "button", id, "aria-label": ui(`transport.${id}`), title: ui(`transport.${id}`), click: () => KEYS[key]?.(store) }, sign);
+  const press = (id: string, key: string, sign: string, name = id): HTMLElement =>
+    h("button", { type: "button", id, "aria-label": ui(`transport.${name}`), title: ui(`transport.${name}`), click: () => KEYS[key]?.(store) }, sign);
   const spoken = asking === null ? say(frame.event) : "";
+  const play = press("play", " ", playing === undefined ? "▶" : "❚❚", playing === undefined ? "play" : "pause");
+  play.setAttribute("aria-pressed", String(playing !== undefined));
   const slider = h("input", {
     type: "range",
     id: "slider",
@@ -28,7 +30,7 @@ export function transportView(root: HTMLElement, store: Store): void {
     press("first", "Home", "|«"),
     press("milestone-back", "Shift+ArrowLeft", "«"),
     press("back", "ArrowLeft", "‹"),
-    h("button", { type: "button", id: "play", "aria-pressed": String(playing !== undefined), click: () => toggle(store) }, ui(playing === undefined ? "transport.play" : "transport.pause")),
+    play,
     press("next", "ArrowRight", "›"),
     press("milestone-next", "Shift+ArrowRight", "»"),
     press("last", "End", "»|"),
