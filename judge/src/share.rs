@@ -1,15 +1,16 @@
 //! How often a guess hits, beside what the oracle says of it, where other clients want ports, too.
 
+use core::any::Any;
 use core::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pinhole_proto::wire::code::Strategy;
-use pinhole_proto::{Address, Duration, Endpoint, Instant, Transport};
+use pinhole_proto::{Address, Discard, Duration, Endpoint, Input, Instant, Output, Transport};
 use pinhole_sim::nat::{Competitor, CompetitorPlan, OnFull};
 use pinhole_sim::topology::{A, B};
 use pinhole_sim::worlds::Trio;
-use pinhole_sim::{HostId, Line, NatId, Rng};
+use pinhole_sim::{HostId, Line, NatId, Node, Order, Rng};
 
 use crate::oracle::{Sockets, Taken};
 use crate::pair::{Found, Pair};
@@ -119,12 +120,10 @@ fn birthday(sockets: Sockets, seed: u64) -> Result<bool, String> {
     let (a, b) = (side("ei-apd-mapping-preserving"), side("apd-apd-mapping-random"));
     let pair = Pair { transport: Transport::Udp, a, b, allowed: Allowed::ALL, seed };
     let mut plan = pair.plan();
-    // Some ports of the client's own are drawn twice; more than it may have are as many as it may have.
-    plan.nat_b.max_mappings_per_host = OTHERS_MAPPINGS;
     plan.nat_b.max_mappings = OTHERS_MAPPINGS + OWN_MAPPINGS + u32::from(sockets.sockets);
     plan.nat_b.full = OnFull::Refuse;
     let mut trio = pair.build(&plan);
-    let count = OTHERS_MAPPINGS * 3 / 2;
+    let count = OTHERS_MAPPINGS;
     let nat = trio.net.nat_b;
     compete(&mut trio, nat, B, Schedule { start: Instant::ZERO, every: Duration::from_millis(1), count })?;
     let found = played(pair, &mut trio)?;
@@ -156,8 +155,45 @@ fn compete(trio: &mut Trio, nat: Option<NatId>, peer: Address, schedule: Schedul
     let Schedule { start, every, count } = schedule;
     let target = Endpoint::new(Address::from([203, 0, 113, 7]), 7);
     let plan = CompetitorPlan { target, start, every, jitter: false, count };
-    trio.world.start(host, Competitor::new(plan, Rng::new(0)));
+    trio.world.start(host, Apart(Competitor::new(plan, Rng::new(0))));
     Ok(host)
+}
+
+/// A client each of whose sockets has a port of its own, where a drawn one may have been drawn before and have a
+/// mapping already.
+#[derive(Clone)]
+struct Apart(Competitor);
+
+impl Node for Apart {
+    fn handle_input(&mut self, now: Instant, input: Input<'_>) -> Result<(), Discard> {
+        self.0.handle_input(now, input)
+    }
+
+    fn drain(&mut self, now: Instant, sink: &mut dyn FnMut(Order<'_>)) -> Option<Instant> {
+        self.0.drain(now, &mut |order| match order {
+            Output::Open { socket, transport, family, share, .. } => {
+                let port = FIRST_PORT + (socket.0 % u32::from(u16::MAX - FIRST_PORT)) as u16;
+                sink(Output::Open { socket, transport, family, port, share });
+            }
+            other => sink(other),
+        })
+    }
+
+    fn engine(&self) -> &dyn Any {
+        self.0.engine()
+    }
+
+    fn engine_mut(&mut self) -> &mut dyn Any {
+        self.0.engine_mut()
+    }
+
+    fn log(&self) -> &dyn Any {
+        self.0.log()
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Node> {
+        Box::new(self.clone())
+    }
 }
 
 fn played(pair: Pair, trio: &mut Trio) -> Result<Found, String> {
@@ -217,6 +253,9 @@ impl fmt::Display for Share {
         Ok(())
     }
 }
+
+/// The first port of a client's.
+const FIRST_PORT: u16 = 2_000;
 
 /// How finely the moment is drawn at which a client begins.
 const PHASES: u64 = 1_000_000;
