@@ -64,9 +64,10 @@ enum Command {
         /// How many seeds.
         #[arg(long, default_value_t = 500)]
         count: u64,
-        /// Fails, too, when a verdict, a value of a field or a kind of fault is in fewer worlds than this.
-        #[arg(long, default_value_t = 0)]
-        least: u64,
+        /// Fails, too, when a verdict, a value of a field, a kind of fault or of action is in fewer worlds than
+        /// this, or fewer than a quarter end direct, or relayed; 50 for 10,000 worlds and more, else nothing.
+        #[arg(long)]
+        least: Option<u64>,
     },
     /// Runs one random world, by its seed or from a file, and draws it.
     World(WorldArguments),
@@ -101,6 +102,9 @@ struct Module {
     /// Runs only every so many pairs over TCP.
     #[arg(long, default_value_t = 1)]
     tcp: usize,
+    /// How many random worlds, from seed 0 on.
+    #[arg(long, default_value_t = 1_000)]
+    worlds: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -169,7 +173,7 @@ fn guesses(oracle: &Oracle, times: u64) -> bool {
     wrong.count() == 0
 }
 
-fn random(oracle: &Oracle, first: u64, count: u64, least: u64) -> bool {
+fn random(oracle: &Oracle, first: u64, count: u64, least: Option<u64>) -> bool {
     let begin = Instant::now();
     let report = worlds::run(oracle, first, count);
     print!("{}", report.histogram);
@@ -177,7 +181,11 @@ fn random(oracle: &Oracle, first: u64, count: u64, least: u64) -> bool {
         println!("seed {seed}: {}", wrong.join("; "));
         println!("    replay: cargo run --release -p pinhole-judge -- world {seed}");
     }
-    let gaps = if least > 0 { report.histogram.gaps(least) } else { Vec::new() };
+    for (seen, name) in report.histogram.rarest(10) {
+        println!("rarest: {seen} {name}");
+    }
+    let least = least.or((count >= 10_000).then_some(50));
+    let gaps = least.map_or_else(Vec::new, |least| report.histogram.gaps(least));
     for gap in &gaps {
         println!("too rare: {gap}");
     }
@@ -225,7 +233,10 @@ fn same_on_wasm(module: &Module) -> anyhow::Result<bool> {
             same &= here == there;
         }
     }
-    Ok(same)
+    let here = format!("{:016x}", worlds::digest(0, module.worlds));
+    let there = node(module, &["worlds".into(), "0".into(), module.worlds.to_string()])?;
+    println!("{} random worlds: {here} here, {there} on wasm32", module.worlds);
+    Ok(same && here == there)
 }
 
 /// The digest of a part of the product, on as many threads as there are processors.

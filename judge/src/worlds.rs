@@ -54,12 +54,37 @@ pub fn run(oracle: &Oracle, first: u64, count: u64) -> Report {
     report
 }
 
+/// The digests of the worlds of `count` seeds from `first` on, combined as in [`Report::digest`].
+#[must_use]
+pub fn digest(first: u64, count: u64) -> u64 {
+    (first..first + count).map(|seed| Scene::draw(seed).digest()).fold(0, u64::wrapping_add)
+}
+
 /// Runs one world; a panic in it is what is wrong with it.
 #[must_use]
 pub fn judge(scene: &Scene, oracle: &Oracle) -> Outcome {
-    catch_unwind(AssertUnwindSafe(|| scene.run(oracle))).unwrap_or_else(|panic| {
+    guarded(|| scene.run(oracle))
+}
+
+fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Outcome { wrong: vec![format!("panic: {}", text.unwrap_or_default())], ..Outcome::default() }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_what_is_wrong_with_a_world() {
+        let outcome = guarded(|| {
+            let none: Option<Outcome> = None;
+            none.expect("an invariant of an engine")
+        });
+        assert_eq!(outcome.wrong, ["panic: an invariant of an engine"]);
+        assert!(guarded(Outcome::default).wrong.is_empty());
+    }
 }

@@ -1,5 +1,5 @@
 // Calls one export of the judge's module and prints what it returns, in hexadecimal:
-// node run.mjs MODULE product TCP SET STEP REST
+// node run.mjs MODULE product TCP SET STEP REST, or node run.mjs MODULE worlds FIRST COUNT
 import { readFileSync } from "node:fs";
 
 const [path, name, ...numbers] = process.argv.slice(2);

@@ -33,7 +33,7 @@ enum Command {
     /// Every check, once.
     Test(tiers::TestArguments),
     /// The figures that need many runs; writes a report to `lab-report/`.
-    Soak,
+    Soak(tiers::SoakArguments),
     /// Every network, kind of NAT and transport, with real packets: `--times N`, `--only NAME`.
     Lab(lab::Passed),
     /// Measurements beside their bars.
@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Demo(passed) => lab::demo(&passed),
         Command::Check => tiers::check(),
         Command::Test(arguments) => tiers::test(&arguments),
-        Command::Soak => tiers::soak(),
+        Command::Soak(arguments) => tiers::soak(&arguments),
         Command::Lab(passed) => lab::cells(&passed),
         Command::Bench(arguments) => lab::bench(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),

@@ -1,5 +1,6 @@
 //! Stages: named commands, run one after the other, with a closing line.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crate::root;
 #[derive(Default)]
 pub(crate) struct Stages {
     done: Vec<(String, Verdict, Duration)>,
+    report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,35 @@ enum Verdict {
 }
 
 impl Stages {
+    /// Stages whose table is written to a file each time that one ends.
+    pub(crate) fn reporting(path: PathBuf) -> anyhow::Result<Self> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        Ok(Self { report: Some(path), ..Self::default() })
+    }
+
+    fn push(&mut self, name: &str, verdict: Verdict, time: Duration) {
+        self.done.push((name.to_owned(), verdict, time));
+        if let Some(path) = &self.report
+            && let Err(error) = std::fs::write(path, self.table())
+        {
+            println!("{}: {error}", path.display());
+        }
+    }
+
+    fn table(&self) -> String {
+        let line = |(name, verdict, time): &(String, Verdict, Duration)| {
+            let verdict = match verdict {
+                Verdict::Passed => "passed",
+                Verdict::Failed => "FAILED",
+                Verdict::Skipped => "skipped",
+            };
+            format!("{verdict:<8} {:>7.1} s  {name}\n", time.as_secs_f64())
+        };
+        self.done.iter().map(line).collect()
+    }
+
     /// Runs a command; it passes when it exits with 0.
     pub(crate) fn run(&mut self, name: &str, command: &mut Command) {
         self.expect(name, command, 0);
@@ -39,7 +70,7 @@ impl Stages {
         if !good {
             println!("{name} failed: {status:?}, exit code {code} was expected");
         }
-        self.done.push((name.to_owned(), if good { Verdict::Passed } else { Verdict::Failed }, begin.elapsed()));
+        self.push(name, if good { Verdict::Passed } else { Verdict::Failed }, begin.elapsed());
     }
 
     pub(crate) fn cargo(&mut self, name: &str, arguments: &[&str]) {
@@ -48,26 +79,18 @@ impl Stages {
 
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
         println!("== {name}: skipped, {why}");
-        self.done.push((name.to_owned(), Verdict::Skipped, Duration::ZERO));
+        self.push(name, Verdict::Skipped, Duration::ZERO);
     }
 
     pub(crate) fn fail(&mut self, name: &str, why: &str) {
         println!("== {name}: failed, {why}");
-        self.done.push((name.to_owned(), Verdict::Failed, Duration::ZERO));
+        self.push(name, Verdict::Failed, Duration::ZERO);
     }
 
     /// Prints the stages with their times and the closing line. A skipped check fails where everything can
     /// be installed (`strict`).
     pub(crate) fn finish(&self, strict: bool) -> ExitCode {
-        println!();
-        for (name, verdict, time) in &self.done {
-            let verdict = match verdict {
-                Verdict::Passed => "passed",
-                Verdict::Failed => "FAILED",
-                Verdict::Skipped => "skipped",
-            };
-            println!("{verdict:<8} {:>7.1} s  {name}", time.as_secs_f64());
-        }
+        println!("\n{}", self.table().trim_end());
         let count = |wanted: Verdict| self.done.iter().filter(|(_, verdict, _)| *verdict == wanted).count();
         let (passed, failed, skipped) = (count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Skipped));
         if skipped > 0 {

@@ -28,41 +28,120 @@ pub(crate) fn test(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     let mut stages = Stages::default();
     checks(&mut stages, &missing);
     stages.cargo("every pair of NATs, random worlds", &["test", "--quiet", "-p", "pinhole-judge"]);
-    wasm(&mut stages, &missing, "dev", &["--udp", "10", "--tcp", "100"]);
+    wasm(&mut stages, &missing, "dev", &["--udp", "10", "--tcp", "100", "--worlds", "50"]);
     page(&mut stages, &missing);
     network(&mut stages, &missing);
     fuzz(&mut stages, &missing, 5);
     Ok(stages.finish(strict))
 }
 
-/// The figures that need many runs.
-pub(crate) fn soak() -> anyhow::Result<ExitCode> {
-    let mut stages = Stages::default();
-    for transport in ["udp", "tcp"] {
-        let name = format!("every pair of NATs over {transport}");
-        stages.cargo(&name, &["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "product", transport]);
+/// The figures that need many runs. A stage that fails does not stop the others.
+pub(crate) fn soak(arguments: &SoakArguments) -> anyhow::Result<ExitCode> {
+    let less = |times: u32| (times / arguments.divide.max(1)).max(1);
+    let wanted = |stage: SoakStage| arguments.stages.is_empty() || arguments.stages.contains(&stage);
+    let mut stages = Stages::reporting(root().join("lab-report/soak.txt"))?;
+    let judge = |stages: &mut Stages, name: &str, rest: &[&str]| {
+        stages.cargo(name, &[&["run", "--quiet", "--release", "-p", "pinhole-judge", "--"][..], rest].concat());
+    };
+    let times = |times: u32| less(times).to_string();
+    let step = arguments.divide.max(1).to_string();
+    let worlds = times(10_000);
+    if wanted(SoakStage::Worlds) {
+        judge(&mut stages, &format!("{worlds} random worlds"), &["worlds", "--count", &worlds]);
     }
-    let shares = ["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "shares", "--times", "1000"];
-    stages.cargo("1,000 guesses of each kind in virtual time", &shares);
-    wasm(&mut stages, &[], "release", &[]);
-    let worlds = ["run", "--quiet", "--release", "-p", "pinhole-judge", "--", "worlds"];
-    stages.cargo("10,000 random worlds", &[&worlds[..], &["--count", "10000", "--least", "50"]].concat());
-    let lab = build(Profile::Release)?;
-    let model = ["cells", "--model", "--times", "5", "--jobs", "6", "--report", "lab-report/soak-cells-model.json"];
-    let report = "lab-report/soak-cells.json";
-    stages.run(
-        "20 runs of every cell",
-        Command::new(&lab).args(["cells", "--times", "20", "--jobs", "6", "--report", report]),
-    );
-    stages.run("5 runs of every cell of the model", Command::new(&lab).args(model));
-    stages.run("the model against the kernel", Command::new(&lab).args(["against", "--sequences", "300"]));
-    stages.run("300 guesses of each kind", Command::new(&lab).args(["shares", "--times", "300", "--jobs", "12"]));
-    let competing = ["shares", "--times", "300", "--jobs", "6", "--compete", "2.5"];
-    stages.run("300 guesses while others take ports", Command::new(&lab).args(competing));
-    stages.run("what is promised, in full", Command::new(&lab).args(["checks", "--full"]));
-    stages.run("connecting beside its bars", Command::new(&lab).args(["bench", "--times", "20", "--lossy", "100"]));
-    fuzz(&mut stages, &[], 600);
+    if wanted(SoakStage::Products) {
+        for transport in ["udp", "tcp"] {
+            let name = format!("every pair of NATs over {transport}");
+            judge(&mut stages, &name, &["product", transport, "--step", &step]);
+        }
+    }
+    if wanted(SoakStage::Guesses) {
+        judge(&mut stages, "guesses of each kind in virtual time", &["shares", "--times", &times(1_000)]);
+    }
+    if wanted(SoakStage::Wasm) {
+        wasm(&mut stages, &[], "release", &["--udp", &step, "--tcp", &step, "--worlds", &times(1_000)]);
+    }
+    let of_lab = SoakStage::LAB.into_iter().filter(|(stage, _)| wanted(*stage));
+    let lab = if of_lab.clone().next().is_some() { Some(build(Profile::Release)) } else { None };
+    for (stage, name) in of_lab {
+        let lab = match &lab {
+            Some(Ok(lab)) => lab,
+            Some(Err(error)) => {
+                stages.fail(name, &error.to_string());
+                continue;
+            }
+            None => continue,
+        };
+        let mut command = Command::new(lab);
+        match stage {
+            SoakStage::Cells => {
+                command.args(["cells", "--jobs", "6", "--report", "lab-report/soak-cells.json", "--times", &times(20)])
+            }
+            SoakStage::ModelCells => command
+                .args(["cells", "--model", "--jobs", "6", "--report", "lab-report/soak-cells-model.json"])
+                .args(["--times", &times(5)]),
+            SoakStage::Against => command.args(["against", "--sequences", &times(300)]),
+            SoakStage::Shares => command.args(["shares", "--jobs", "12", "--times", &times(300)]),
+            SoakStage::Competing => command.args(["shares", "--jobs", "6", "--compete", "2.5", "--times", &times(300)]),
+            SoakStage::Checks => command.args(["checks", "--full"]),
+            _ => command.args(["bench", "--times", &times(20), "--lossy", &times(100)]),
+        };
+        stages.run(name, &mut command);
+    }
+    if wanted(SoakStage::Fuzz) {
+        fuzz(&mut stages, &[], less(600));
+    }
     Ok(stages.finish(true))
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SoakArguments {
+    /// Only these, in the usual order; all of them when none is named.
+    stages: Vec<SoakStage>,
+    /// Divides every count and every time, to see whether all stages run; the figures then mean nothing.
+    #[arg(long, default_value_t = 1)]
+    divide: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SoakStage {
+    /// 10,000 random worlds.
+    Worlds,
+    /// Every pair of NAT behaviours over UDP and TCP, beside the oracle.
+    Products,
+    /// How often guesses of ports hit, in virtual time.
+    Guesses,
+    /// The same runs on wasm32.
+    Wasm,
+    /// 20 runs of every cell of the lab.
+    Cells,
+    /// 5 runs of every cell behind NATs of the model.
+    ModelCells,
+    /// 300 sequences of packets through the model and through the kernel's NATs.
+    Against,
+    /// How often guesses of ports hit, with real packets.
+    Shares,
+    /// The same while other clients take ports.
+    Competing,
+    /// What is promised beside the cells.
+    Checks,
+    /// Connecting, beside its bars.
+    Bench,
+    /// Ten minutes for each fuzz target.
+    Fuzz,
+}
+
+impl SoakStage {
+    /// Those that need the lab, with their names.
+    const LAB: [(Self, &'static str); 7] = [
+        (Self::Cells, "every cell, many times"),
+        (Self::ModelCells, "every cell of the model, many times"),
+        (Self::Against, "the model against the kernel"),
+        (Self::Shares, "guesses of each kind with real packets"),
+        (Self::Competing, "guesses while others take ports"),
+        (Self::Checks, "what is promised, in full"),
+        (Self::Bench, "connecting beside its bars"),
+    ];
 }
 
 fn checks(stages: &mut Stages, missing: &[&str]) {

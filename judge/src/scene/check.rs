@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use pinhole_proto::constants::{MAX_PROBE_OCTETS, MAX_PROBES, MAX_SHOTS, PROBE_PERIOD};
 use pinhole_proto::peer::{CloseReason, PathKind, PeerEvent, SessionHandle};
 use pinhole_proto::{Address, Duration, Instant, Transport};
+use pinhole_sim::Action;
 use pinhole_sim::cast::octet_at;
 use pinhole_sim::topology::{SERVER, SERVER_ALTERNATE};
 use pinhole_sim::worlds::{PeerSaid, Trio};
 
 use super::life::{Life, Run};
-use super::{Network, Relay, Scene, times};
+use super::{MOST_RECORDS, Network, Relay, Scene, times};
 use crate::{Oracle, Side};
 
 /// The oracle, where it applies: both NATs are of its kinds, nothing is lost, and A's question has had time.
@@ -53,6 +54,9 @@ pub(super) fn oracle(scene: &Scene, trio: &Trio, life: &Life, oracle: &Oracle) -
 /// Everything that does not need the oracle.
 pub(super) fn all(scene: &Scene, trio: &Trio, life: &Life) -> Vec<String> {
     let mut wrong = Vec::new();
+    if trio.world.trace().count() > MOST_RECORDS {
+        wrong.push(format!("a storm: {} entries in the trace", trio.world.trace().count()));
+    }
     for (at, run) in life.runs.iter().enumerate() {
         let others = || life.runs.iter().filter(move |other| other.side != run.side);
         let said = |what: String| format!("{} (run {at}): {what}", ["A", "B"][run.side]);
@@ -211,7 +215,12 @@ fn budgets(trio: &Trio, life: &Life, side: usize, guesses: bool) -> Vec<String> 
 /// In a world without faults what is said last, when all is quiet, arrives.
 fn delivered(scene: &Scene, trio: &Trio, life: &Life) -> Vec<String> {
     let mut wrong = Vec::new();
-    if !is_clean(scene) || scene.side(0, Transport::Tcp).is_none() || scene.side(1, Transport::Tcp).is_none() {
+    let changes = |action: &Action| matches!(action, Action::SetLine { .. } | Action::SetNat { .. });
+    if !is_clean(scene)
+        || scene.actions.iter().any(changes)
+        || scene.side(0, Transport::Tcp).is_none()
+        || scene.side(1, Transport::Tcp).is_none()
+    {
         return wrong;
     }
     let runs = [life.last(0), life.last(1)];

@@ -17,6 +17,8 @@ use super::life::Life;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     worlds: u64,
+    /// The most entries of a trace.
+    busiest: u64,
     seen: BTreeMap<(&'static str, String), u64>,
 }
 
@@ -36,27 +38,34 @@ impl Histogram {
     /// Adds the worlds of another one.
     pub fn join(&mut self, other: Self) {
         self.worlds += other.worlds;
+        self.busiest = self.busiest.max(other.busiest);
         for (key, count) in other.seen {
             *self.seen.entry(key).or_default() += count;
         }
     }
 
     /// What was seen too rarely: less than a quarter of the worlds ended direct, or relayed, or a verdict, a
-    /// value of a NAT's field or a kind of fault was in fewer than `least` worlds.
+    /// value of a NAT's field, a kind of fault or a kind of action was in fewer than `least` worlds.
     #[must_use]
     pub fn gaps(&self, least: u64) -> Vec<String> {
-        let quarter = self.worlds / 4;
-        let mut wanted = vec![("end", "direct".to_owned(), quarter), ("end", "relayed".to_owned(), quarter)];
-        wanted.extend(verdicts().map(|name| ("verdict", name.to_owned(), least)));
-        wanted.extend(FAULTS.map(|name| ("fault", name.to_owned(), least)));
-        for field in Behaviour::FIELDS {
-            wanted.extend(field.samples().map(|value| ("field", format!("{} {value}", field.name), least)));
-        }
+        let quarter = self.worlds.div_ceil(4);
+        let ends = ["direct", "relayed"].map(|end| ("end", end.to_owned(), quarter));
+        let others = wanted().into_iter().map(|(what, which)| (what, which, least));
         let rare = |(what, which, least): (&'static str, String, u64)| {
             let count = self.count(what, &which);
             (count < least).then(|| format!("{what} {which}: {count}, not {least}"))
         };
-        wanted.into_iter().filter_map(rare).collect()
+        ends.into_iter().chain(others).filter_map(rare).collect()
+    }
+
+    /// The rarest of what has to be seen, with how often it was.
+    #[must_use]
+    pub fn rarest(&self, most: usize) -> Vec<(u64, String)> {
+        let mut all: Vec<_> =
+            wanted().into_iter().map(|(what, which)| (self.count(what, &which), format!("{what} {which}"))).collect();
+        all.sort();
+        all.truncate(most);
+        all
     }
 
     pub(super) fn enter(&mut self, scene: &Scene, trio: &Trio, life: &Life) {
@@ -85,11 +94,13 @@ impl Histogram {
                 }
             }
         }
-        for action in &scene.actions {
-            if let Some(name) = fault(action) {
-                seen.insert(("fault", name.to_owned()));
+        for name in &life.done {
+            seen.insert(("action", (*name).to_owned()));
+            if FAULTS.contains(name) {
+                seen.insert(("fault", (*name).to_owned()));
             }
         }
+        self.busiest = self.busiest.max(trio.world.trace().count());
         for record in trio.world.trace().records() {
             let name = match (record.effect, &record.what) {
                 (Some(effect), _) => effect_name(effect),
@@ -115,7 +126,7 @@ impl Histogram {
 
 impl fmt::Display for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>7} worlds", self.worlds)?;
+        writeln!(f, "{:>7} worlds, at most {} entries in the trace of one", self.worlds, self.busiest)?;
         for ((what, which), count) in &self.seen {
             writeln!(f, "{count:>7} {what:<8} {which}")?;
         }
@@ -142,16 +153,34 @@ fn kebab(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-const fn fault(action: &Action) -> Option<&'static str> {
-    Some(match action {
-        Action::Cut { .. } => "cut",
-        Action::Reboot { .. } => "reboot",
-        Action::Move { .. } => "move",
-        Action::SetField { .. } => "set-field",
-        Action::SetCrossing { .. } => "set-crossing",
+/// The kind of an action; those that are faults have names among [`FAULTS`].
+pub(super) const fn kind(action: &Action) -> &'static str {
+    match action {
+        Action::Wait { .. } => "wait",
+        Action::Connect { .. } => "connect",
+        Action::Send { .. } => "send",
+        Action::Write { .. } => "write",
+        Action::Finish { .. } => "finish",
+        Action::Take { .. } => "take",
+        Action::Close { .. } => "close",
+        Action::Shutdown { .. } => "shutdown",
+        Action::Stop { .. } => "stop",
         Action::Start { .. } => "restart",
-        _ => return None,
-    })
+        Action::Move { .. } => "move",
+        Action::SetCrossing { .. } => "set-crossing",
+        Action::SetNat { .. } => "set-nat",
+        Action::SetField { .. } => "set-field",
+        Action::Reboot { .. } => "reboot",
+        Action::Cut { .. } => "cut",
+        Action::Restore { .. } => "restore",
+        Action::SetLine { .. } => "set-line",
+        Action::Fault(_) => "fault",
+        Action::Datagram { .. } => "datagram",
+        Action::Dial { .. } => "dial",
+        Action::Say { .. } => "say",
+        Action::HangUp { .. } => "hang-up",
+        Action::Compete { .. } => "compete",
+    }
 }
 
 const fn effect_name(effect: Effect) -> &'static str {
@@ -165,7 +194,8 @@ const fn effect_name(effect: Effect) -> &'static str {
 }
 
 /// Every kind of fault that a scene may hold.
-const FAULTS: [&str; 15] = [
+const FAULTS: [&str; 18] = [
+    "compete",
     "corrupt",
     "cut",
     "delay",
@@ -181,7 +211,49 @@ const FAULTS: [&str; 15] = [
     "restart",
     "set-crossing",
     "set-field",
+    "set-line",
+    "set-nat",
 ];
+
+/// Every kind of action.
+const ACTIONS: [&str; 24] = [
+    "close",
+    "compete",
+    "connect",
+    "cut",
+    "datagram",
+    "dial",
+    "fault",
+    "finish",
+    "hang-up",
+    "move",
+    "reboot",
+    "restart",
+    "restore",
+    "say",
+    "send",
+    "set-crossing",
+    "set-field",
+    "set-line",
+    "set-nat",
+    "shutdown",
+    "stop",
+    "take",
+    "wait",
+    "write",
+];
+
+/// Everything that has to be seen, the ends aside.
+fn wanted() -> Vec<(&'static str, String)> {
+    let named = |what, name: &str| (what, name.to_owned());
+    let mut wanted: Vec<_> = verdicts().map(|name| named("verdict", name)).collect();
+    wanted.extend(FAULTS.map(|name| named("fault", name)));
+    wanted.extend(ACTIONS.map(|name| named("action", name)));
+    for field in Behaviour::FIELDS {
+        wanted.extend(field.samples().map(|value| ("field", format!("{} {value}", field.name))));
+    }
+    wanted
+}
 
 /// Every verdict that a session may end with.
 fn verdicts() -> impl Iterator<Item = &'static str> {

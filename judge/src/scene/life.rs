@@ -1,11 +1,14 @@
 //! What the applications of a scene asked and heard, across restarts.
 
+use std::collections::BTreeSet;
+
 use pinhole_proto::peer::SessionHandle;
 use pinhole_proto::{Duration, Instant, PeerId};
 use pinhole_sim::HostId;
 use pinhole_sim::action::Action;
 use pinhole_sim::worlds::{PeerSaid, Trio};
 
+use super::histogram::kind;
 use super::is_disturbance;
 
 /// What happened at the two peers.
@@ -16,6 +19,8 @@ pub(super) struct Life {
     /// Since when A's first question for a session is undisturbed.
     pub(super) asked_at: Option<Instant>,
     disturbed: bool,
+    /// The actions that did something, by their kinds.
+    pub(super) done: BTreeSet<&'static str>,
     names: [(HostId, PeerId, &'static str); 2],
 }
 
@@ -53,7 +58,7 @@ impl Life {
             closed: false,
         };
         let names = [(trio.net.a, trio.a, "A"), (trio.net.b, trio.b, "B")];
-        Self { runs: vec![run(0), run(1)], asked_at: None, disturbed: false, names }
+        Self { runs: vec![run(0), run(1)], asked_at: None, disturbed: false, done: BTreeSet::new(), names }
     }
 
     /// Nothing but time and data has happened.
@@ -101,6 +106,7 @@ impl Life {
             return;
         }
         let now = trio.world.now();
+        self.done.insert(kind(action));
         match action {
             Action::Connect { host, .. } => {
                 let side = usize::from(host == "B");

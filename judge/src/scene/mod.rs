@@ -7,17 +7,19 @@ mod check;
 mod draw;
 mod histogram;
 mod life;
+mod plot;
 
 use core::cell::Cell;
+use core::net::Ipv4Addr;
 
-use pinhole_proto::Instant;
 use pinhole_proto::peer::{PeerConfig, RelayPolicy, StrategySet};
 use pinhole_proto::wire::code::Strategy;
-use pinhole_sim::action::Action;
+use pinhole_proto::{Address, Duration, Instant};
+use pinhole_sim::plain::PlainConfig;
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::trace::What;
 use pinhole_sim::worlds::Trio;
-use pinhole_sim::{Behaviour, Line, Topology, World};
+use pinhole_sim::{Action, Behaviour, Line, RealmId, Role, Topology, World};
 use serde::{Deserialize, Serialize};
 
 use crate::Oracle;
@@ -46,6 +48,9 @@ pub struct Scene {
     pub a: Setting,
     /// How B is set up.
     pub b: Setting,
+    /// Whether two hosts without Pinhole are there: C beside A, and D in the internet.
+    #[serde(default)]
+    pub bystanders: bool,
     /// What happens.
     pub actions: Vec<Action>,
 }
@@ -120,7 +125,27 @@ impl Scene {
         (outcome, ladder)
     }
 
+    /// Plays the scene without judging it; what comes of it.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut trio = self.build();
+        let mut life = Life::new(&trio);
+        for action in &self.actions {
+            act(&mut trio, &mut life, action);
+        }
+        trio.world.trace().digest()
+    }
+
     fn play(&self, oracle: &Oracle) -> (Outcome, Trio) {
+        let (mut wrong, trio, life) = self.lived(oracle);
+        wrong.extend(check::all(self, &trio, &life));
+        let mut histogram = Histogram::default();
+        histogram.enter(self, &trio, &life);
+        (Outcome { wrong, histogram, digest: trio.world.trace().digest() }, trio)
+    }
+
+    /// Plays the scene, and asks the oracle on the way.
+    fn lived(&self, oracle: &Oracle) -> (Vec<String>, Trio, Life) {
         let mut trio = self.build();
         let mut life = Life::new(&trio);
         let mut wrong = Vec::new();
@@ -128,19 +153,13 @@ impl Scene {
             if life.is_undisturbed() && is_disturbance(action) {
                 wrong.extend(check::oracle(self, &trio, &life, oracle));
             }
-            life.before(&trio, action);
-            // What an action cannot do in this world at this moment it does not do.
-            let done = trio.apply(action).is_ok();
-            life.after(&trio, action, done);
+            act(&mut trio, &mut life, action);
         }
         if life.is_undisturbed() {
             wrong.extend(check::oracle(self, &trio, &life, oracle));
         }
         life.end(&trio);
-        wrong.extend(check::all(self, &trio, &life));
-        let mut histogram = Histogram::default();
-        histogram.enter(self, &trio, &life);
-        (Outcome { wrong, histogram, digest: trio.world.trace().digest() }, trio)
+        (wrong, trio, life)
     }
 
     fn build(&self) -> Trio {
@@ -161,10 +180,29 @@ impl Scene {
             Network::TwoLevels => topology::two_levels,
         };
         let first = Cell::new(true);
-        Trio::new(self.seed, &plan, build, |config| {
+        let build = |world: &mut World, plan: &Plan| {
+            let net = build(world, plan);
+            if self.bystanders {
+                let nat = net.nat_a.filter(|_| self.network != Network::APublic);
+                let (realm, address) =
+                    nat.map_or((RealmId::INTERNET, NEIGHBOUR), |nat| (world.inside(nat), NEIGHBOUR_OF_A));
+                world.add_host("C", realm, &[address], Line::default());
+                world.add_host("D", RealmId::INTERNET, &[STRANGER], Line::default());
+            }
+            net
+        };
+        let mut trio = Trio::new(self.seed, &plan, build, |config| {
             let setting = if first.replace(false) { &self.a } else { &self.b };
             setting.adjust(config);
-        })
+        });
+        for name in ["C", "D"] {
+            if let Some(host) = trio.world.host_named(name) {
+                let config =
+                    PlainConfig { udp: vec![BYSTANDER_PORT], tcp: vec![BYSTANDER_PORT], ..PlainConfig::default() };
+                trio.cast.start(&mut trio.world, host, Role::Plain(config));
+            }
+        }
+        trio
     }
 
     /// The behaviours that packets meet in this network.
@@ -206,6 +244,25 @@ const fn is_disturbance(action: &Action) -> bool {
     )
 }
 
+/// What an action cannot do in this world at this moment it does not do. Nothing more is done in a world that has
+/// too many packets.
+fn act(trio: &mut Trio, life: &mut Life, action: &Action) {
+    life.before(trio, action);
+    let done = match action {
+        Action::Wait { ms } => {
+            let mut left = *ms;
+            while left > 0 && trio.world.trace().count() <= MOST_RECORDS {
+                let some = left.min(250);
+                trio.world.run_for(Duration::from_millis(some));
+                left -= some;
+            }
+            true
+        }
+        _ => trio.apply(action).is_ok(),
+    };
+    life.after(trio, action, done);
+}
+
 /// When a packet left a peer's host, and when one arrived.
 fn times(trio: &Trio, host: pinhole_sim::HostId) -> impl Iterator<Item = (Instant, bool, &pinhole_sim::Packet)> {
     let place = pinhole_sim::Place::Host(host);
@@ -219,3 +276,14 @@ fn times(trio: &Trio, host: pinhole_sim::HostId) -> impl Iterator<Item = (Instan
         (sent || arrived).then_some((record.at, sent, &record.packet))
     })
 }
+
+/// D, in the internet.
+const STRANGER: Address = Address::V4(Ipv4Addr::new(203, 0, 113, 7));
+/// C where A has no NAT.
+const NEIGHBOUR: Address = Address::V4(Ipv4Addr::new(203, 0, 113, 9));
+/// C behind A's nearest NAT.
+const NEIGHBOUR_OF_A: Address = Address::V4(Ipv4Addr::new(10, 0, 0, 9));
+/// The port of C and D, UDP and TCP.
+const BYSTANDER_PORT: u16 = 4_000;
+/// More entries than this in a trace are a storm.
+const MOST_RECORDS: u64 = 400_000;
