@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Action::Shots { only }) => {
             build()?;
             let mut shots = node("playwright");
-            shots.args(["test", "shots"]).env("SHOTS", "1");
+            shots.args(["test", "shots.spec"]).env("SHOTS", "1");
             if !only.is_empty() {
                 shots.env("ONLY", only.join(","));
             }
