@@ -204,11 +204,10 @@ fn tries(share: &Share, meeting: &Meeting, outcome: &Outcome) -> Result<Vec<Try>
                 let taken = shot.map(|shot| since_sample(wire, shot).as_secs_f64() / every.as_secs_f64());
                 still(width, taken.unwrap_or(f64::INFINITY))
             }
+            // What was there before the first shot leaves that much room, also where a hit came before all were sent.
             Some(Load::Holds(_)) => {
-                let mut sockets: Vec<u16> = shots.iter().map(|(_, port)| *port).collect();
-                sockets.sort_unstable();
-                sockets.dedup();
-                meeting_of(sockets.len())
+                let taken = shots.iter().map(|(at, _)| *at).min().map_or(0, |shot| mappings(wire, shot));
+                meeting_of((TABLE as usize).saturating_sub(taken).min(usize::from(BIRTHDAY_SOCKETS)))
             }
             None if share.strategy == "birthday" => meeting_of(usize::from(BIRTHDAY_SOCKETS)),
             None => 1.0,
@@ -216,6 +215,13 @@ fn tries(share: &Share, meeting: &Meeting, outcome: &Outcome) -> Result<Vec<Try>
         Try { width, hit: last && outcome.direct.is_some(), form }
     });
     Ok(each.collect())
+}
+
+/// The public ports that a site has sent from before a moment.
+fn mappings(wire: &Recording, until: Instant) -> usize {
+    let packets = wire.packets().into_iter().filter(|packet| packet.direction == Direction::Out && packet.at < until);
+    let ports = packets.filter_map(|packet| Some(crate::ladder::View::of(&packet.octets)?.source.port()));
+    ports.collect::<std::collections::BTreeSet<u16>>().len()
 }
 
 fn meeting_of(sockets: usize) -> f64 {
