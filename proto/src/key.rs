@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
+use base32ct::{Base32Unpadded, Encoding as _};
 use serde::{Deserialize, Serialize};
 
 /// An X25519 public key: a peer's name ([`PeerId`]) or a server's ([`ServerKey`]).
@@ -68,19 +69,19 @@ impl PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base32().encode(&self.0))
+        f.write_str(&Base32Unpadded::encode_string(&self.0))
     }
 }
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base32().encode(&self.0)[..8])
+        f.write_str(&Base32Unpadded::encode_string(&self.0)[..8])
     }
 }
 
 impl From<PublicKey> for String {
     fn from(key: PublicKey) -> Self {
-        base32().encode(&key.0)
+        Base32Unpadded::encode_string(&key.0)
     }
 }
 
@@ -88,8 +89,11 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        // [R-TERM-003] The encoding has no upper case, no padding, and checks trailing bits.
-        let octets = base32().decode(text.as_bytes()).map_err(|_| KeyError::Spelling)?;
+        let octets = Base32Unpadded::decode_vec(text).map_err(|_| KeyError::Spelling)?;
+        // [R-TERM-003] One spelling: no upper case, no padding, and the bits that are left over are zero.
+        if Base32Unpadded::encode_string(&octets) != text {
+            return Err(KeyError::Spelling);
+        }
         Self::new(octets.try_into().map_err(|_| KeyError::Spelling)?)
     }
 }
@@ -109,12 +113,6 @@ impl<'de> Deserialize<'de> for PublicKey {
         // [R-WIRE-027]
         Self::new(<[u8; 32]>::deserialize(deserializer)?).map_err(D::Error::custom)
     }
-}
-
-fn base32() -> data_encoding::Encoding {
-    let mut specification = data_encoding::Specification::new();
-    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification.encoding().expect("the alphabet has 32 distinct symbols")
 }
 
 /// 2^255-19, little-endian.

@@ -9,7 +9,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use snow::params::{CipherChoice, DHChoice, HashChoice};
+use blake2::{Blake2s256, Digest as _};
+use snow::params::{
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifierList, HandshakePattern, HashChoice,
+    NoiseParams,
+};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 
@@ -156,11 +160,18 @@ impl Handshake<'_> {
     }
 
     fn builder(&self, ephemeral: [u8; 32]) -> Result<snow::Builder<'_>, HandshakeError> {
-        let name = match self.pattern {
-            Pattern::Ik => "Noise_IK_25519_ChaChaPoly_BLAKE2s",
-            Pattern::Kk => "Noise_KK_25519_ChaChaPoly_BLAKE2s",
+        let (name, pattern) = match self.pattern {
+            Pattern::Ik => ("Noise_IK_25519_ChaChaPoly_BLAKE2s", HandshakePattern::IK),
+            Pattern::Kk => ("Noise_KK_25519_ChaChaPoly_BLAKE2s", HandshakePattern::KK),
         };
-        let params = name.parse().expect("the name is that of a pattern that snow has");
+        let params = NoiseParams::new(
+            name.into(),
+            BaseChoice::Noise,
+            HandshakeChoice { pattern, modifiers: HandshakeModifierList { list: Vec::new() } },
+            DHChoice::Curve25519,
+            CipherChoice::ChaChaPoly,
+            HashChoice::Blake2s,
+        );
         let resolver = Resolver { x25519: Arc::clone(self.x25519), ephemeral };
         let mut builder = snow::Builder::with_resolver(params, Box::new(resolver))
             .local_private_key(self.secret)
@@ -206,7 +217,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        DefaultResolver.resolve_hash(choice)
+        matches!(choice, HashChoice::Blake2s).then(|| Box::<Blake2s>::default() as _)
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
@@ -224,6 +235,36 @@ impl Random for Fixed {
         }
         out.copy_from_slice(&self.0);
         Ok(())
+    }
+}
+
+/// BLAKE2s alone: the library's own choice of hashes brings all of them.
+#[derive(Default)]
+struct Blake2s(Blake2s256);
+
+impl Hash for Blake2s {
+    fn name(&self) -> &'static str {
+        "BLAKE2s"
+    }
+
+    fn block_len(&self) -> usize {
+        64
+    }
+
+    fn hash_len(&self) -> usize {
+        32
+    }
+
+    fn reset(&mut self) {
+        self.0 = Blake2s256::new();
+    }
+
+    fn input(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    fn result(&mut self, out: &mut [u8]) {
+        out[..32].copy_from_slice(&self.0.finalize_reset());
     }
 }
 

@@ -122,39 +122,37 @@ impl<K, V> SortedMap<K, V> {
     /// Joins a run that became short with a neighbour if the two have room for as many again, so that no two
     /// neighbours stay short.
     fn tidy(&mut self, run: usize) {
-        let len = self.runs[run].len();
-        if len == 0 {
-            self.runs.remove(run);
-        } else if len < Self::RUN / 4 {
-            let fits = |other: usize| self.runs.get(other).is_some_and(|other| other.len() + len <= Self::RUN / 2);
-            let first = if fits(run + 1) {
-                run
-            } else if run > 0 && fits(run - 1) {
-                run - 1
-            } else {
+        if self.len == 0 {
+            self.runs.clear();
+            return;
+        }
+        if self.runs[run].len() >= Self::RUN / 4 {
+            return;
+        }
+        for first in [run, run.wrapping_sub(1)] {
+            let len = |at: usize| self.runs.get(at).map_or(usize::MAX / 2, Vec::len);
+            let (one, other) = (len(first), len(first.wrapping_add(1)));
+            if one + other <= if one == 0 || other == 0 { Self::RUN } else { Self::RUN / 2 } {
+                let mut second = self.runs.remove(first + 1);
+                self.runs[first].append(&mut second);
                 return;
-            };
-            let mut second = self.runs.remove(first + 1);
-            self.runs[first].append(&mut second);
+            }
         }
     }
 
     /// Puts an entry at the place that a search gave for it.
     fn put(&mut self, mut at: Place, entry: (K, V)) -> Place {
         self.len += 1;
-        if self.runs.get(at.run).is_none_or(|run| run.len() == Self::RUN) {
-            let at_end = at.run + 1 >= self.runs.len() && at.index == Self::RUN;
-            let upper = match self.runs.get_mut(at.run) {
-                // What grows at its end leaves full runs behind.
-                Some(run) if !at_end => run.split_off(Self::RUN / 2),
-                _ => Vec::new(),
-            };
-            let fresh = if self.runs.is_empty() { 0 } else { at.run + 1 };
-            self.runs.insert(fresh, upper);
-            if at_end {
-                at = Place { run: fresh, index: 0 };
-            } else if at.index > Self::RUN / 2 {
-                at = Place { run: fresh, index: at.index - Self::RUN / 2 };
+        if self.runs.is_empty() {
+            self.runs.push(Vec::new());
+        } else if self.runs[at.run].len() == Self::RUN {
+            // What grows at its end leaves full runs behind.
+            let at_end = at.run + 1 == self.runs.len() && at.index == Self::RUN;
+            let kept = if at_end { Self::RUN } else { Self::RUN / 2 };
+            let upper = self.runs[at.run].split_off(kept);
+            self.runs.insert(at.run + 1, upper);
+            if at.index >= kept {
+                at = Place { run: at.run + 1, index: at.index - kept };
             }
         }
         self.runs[at.run].insert(at.index, entry);

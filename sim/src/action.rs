@@ -3,12 +3,14 @@
 //! A run is a function of what was built, a seed and a list of [`Action`]s; in JSON the list is that of the
 //! scenario files: `{"do": "cut", "machine": "NAT A"}`. Machines and networks go by their names.
 
+mod read;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use pinhole_proto::{Address, CommandError, Duration, Endpoint, Transport};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::link::Line;
 use crate::nat::{Behaviour, FieldError};
@@ -16,8 +18,8 @@ use crate::world::{Fault, TooManyFaults};
 use crate::{CrossingSyn, millis};
 
 /// Something that is done to a world or by an application in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum Action {
     /// Time passes; whatever is due happens.
     Wait {
@@ -31,7 +33,7 @@ pub enum Action {
         /// With whom.
         to: String,
         /// Over one transport only.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         transport: Option<Transport>,
     },
     /// A peer sends a datagram in its latest session with another.
@@ -154,7 +156,7 @@ pub enum Action {
         /// Where to.
         to: Endpoint,
         /// Its time to live.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         ttl: Option<u8>,
         /// What.
         text: String,

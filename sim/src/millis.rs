@@ -12,9 +12,12 @@ pub(crate) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let millis = u64::deserialize(deserializer)?;
+    span(u64::deserialize(deserializer)?)
+}
+
+pub(crate) fn span<E: serde::de::Error>(millis: u64) -> Result<Duration, E> {
     if millis > MAX_MILLIS {
-        return Err(serde::de::Error::custom("a span above ten years"));
+        return Err(E::custom("a span above ten years"));
     }
     Ok(Duration::from_millis(millis))
 }

@@ -121,7 +121,7 @@ pub(crate) fn address(value: &Value) -> Read<Address> {
 }
 
 pub(crate) fn octets(value: &Value) -> Read<Octets<'static>> {
-    let decoded = value.as_str().and_then(|text| data_encoding::HEXLOWER.decode(text.as_bytes()).ok());
+    let decoded = value.as_str().and_then(|text| base16ct::lower::decode_vec(text).ok());
     decoded.map(Octets::owned).ok_or_else(|| Fault::expected(Expected::Octets, value))
 }
 

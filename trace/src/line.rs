@@ -144,7 +144,7 @@ impl<'a> From<&'a [u8]> for Octets<'a> {
 
 impl Serialize for Octets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&data_encoding::HEXLOWER.encode(&self.0))
+        serializer.serialize_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 

@@ -417,7 +417,7 @@ pub struct Evidence {
 
 /// Octets as traces have them.
 fn hex<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&data_encoding::HEXLOWER.encode(octets))
+    serializer.serialize_str(&base16ct::lower::encode_string(octets))
 }
 
 fn mapping_name<S: serde::Serializer>(mapping: &Mapping, serializer: S) -> Result<S::Ok, S::Error> {

@@ -312,5 +312,5 @@ pub struct ServerStream {
 
 /// Octets as the transcripts write them.
 fn hex<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&data_encoding::HEXLOWER.encode(octets))
+    serializer.serialize_str(&base16ct::lower::encode_string(octets))
 }

@@ -481,8 +481,8 @@ impl Registration {
             public: binding.link.remote(),
             since: self.since,
         });
-        self.bindings.push(binding);
-        self.bindings.sort_by_key(|binding| binding.link.slot());
+        let at = self.bindings.partition_point(|other| other.link.slot() <= binding.link.slot());
+        self.bindings.insert(at, binding);
         self.arm(common);
     }
 
