@@ -184,7 +184,7 @@ fn random(oracle: &Oracle, first: u64, count: u64, least: Option<u64>) -> bool {
     for (seen, name) in report.histogram.rarest(10) {
         println!("rarest: {seen} {name}");
     }
-    let least = least.or((count >= 10_000).then_some(50));
+    let least = least.or_else(|| (count >= 10_000).then_some(50));
     let gaps = least.map_or_else(Vec::new, |least| report.histogram.gaps(least));
     for gap in &gaps {
         println!("too rare: {gap}");
