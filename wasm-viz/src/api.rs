@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use pinhole_sim::scenario;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use crate::nats;
 use crate::page::{Page, Refused};
@@ -19,6 +18,14 @@ pub struct Api {
     page: Page,
     /// What is shown instead of the page, while it is open.
     trace: Option<TracePage>,
+}
+
+/// What may be opened, and what NATs may be set to.
+#[derive(Serialize)]
+struct Catalogue {
+    scenarios: Vec<Entry>,
+    presets: Vec<nats::Preset>,
+    lessons: Vec<lessons::Lesson>,
 }
 
 /// A scenario in the list.
@@ -64,7 +71,7 @@ impl Api {
     }
 
     /// What a trace answers; none where it is not asked.
-    fn of_trace(&mut self, method: &str, argument: &str) -> Option<Result<Value, Refused>> {
+    fn of_trace(&mut self, method: &str, argument: &str) -> Option<Result<String, Refused>> {
         let trace = self.trace.as_mut()?;
         Some(match method {
             "page" => value(&trace.view()),
@@ -85,7 +92,7 @@ impl Api {
         })
     }
 
-    fn answer(&mut self, method: &str, argument: &str) -> Result<Value, Refused> {
+    fn answer(&mut self, method: &str, argument: &str) -> Result<String, Refused> {
         let page = &mut self.page;
         match method {
             "catalogue" => value(&catalogue()),
@@ -147,27 +154,32 @@ impl Api {
     }
 }
 
-fn catalogue() -> Value {
+fn catalogue() -> Catalogue {
     let entry = |(id, text): &(&'static str, &'static str)| {
         let source = scenario::Scenario::from_json(text).map(|scenario| scenario.source).unwrap_or_default();
         Entry { id, title: Text::of(format!("title.{id}")), source }
     };
-    let scenarios: Vec<_> = scenario::ALL.iter().map(entry).collect();
-    json!({ "scenarios": scenarios, "presets": nats::presets(), "lessons": lessons::lessons() })
+    Catalogue {
+        scenarios: scenario::ALL.iter().map(entry).collect(),
+        presets: nats::presets(),
+        lessons: lessons::lessons(),
+    }
 }
 
-fn reply(answer: Result<Value, Refused>) -> String {
-    let answer = match answer {
-        Ok(value) => json!({ "ok": value }),
-        Err(Refused(text)) => json!({ "refused": text }),
-    };
-    answer.to_string()
+fn reply(answer: Result<String, Refused>) -> String {
+    match answer {
+        Ok(value) => format!(r#"{{"ok":{value}}}"#),
+        Err(Refused(text)) => {
+            let text = serde_json::to_string(&text).expect("a text is strings alone");
+            format!(r#"{{"refused":{text}}}"#)
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(argument: &str) -> Result<T, Refused> {
     serde_json::from_str(argument).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
 }
 
-fn value<T: Serialize>(value: &T) -> Result<Value, Refused> {
-    serde_json::to_value(value).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
+fn value<T: Serialize>(value: &T) -> Result<String, Refused> {
+    serde_json::to_string(value).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::frame::{Frame, frame};
 use crate::hops::Hops;
+use crate::order::ordered;
 use crate::outcome::{Outcome, outcome};
 use crate::page::{MAX_STEPS, Refused};
 use crate::run::{Edit, Play, Run};
@@ -158,14 +159,12 @@ fn milestones(scenario: &Scenario, run: &Run, hops: &Hops, names: &World) -> Vec
         let text = Text::of(format!("mark.{}", slug(&mark.title)));
         Some(Milestone { index, journey: journey.0, step: mark.step.clone(), text })
     });
-    let mut found: Vec<_> = found.collect();
-    found.sort_by_key(|milestone| milestone.index);
-    found
+    ordered(found, |a, b| a.index < b.index)
 }
 
 /// A title as the end of a key: lower-case letters and digits, everything else a hyphen.
 fn slug(title: &str) -> String {
-    let lower = title.to_lowercase();
+    let lower = title.to_ascii_lowercase();
     let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }

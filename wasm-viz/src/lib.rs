@@ -23,6 +23,7 @@ pub mod link;
 pub mod machines;
 pub mod matrix;
 pub mod nats;
+mod order;
 pub mod outcome;
 pub mod page;
 pub mod quiz;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use data_encoding::BASE64URL_NOPAD;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::run::Edit;
 use crate::text::Text;
@@ -84,7 +84,7 @@ impl Link {
         parts.extend(self.seed.iter().map(|seed| format!("seed={seed}")));
         if let Some(edits) = &self.edits {
             let json = serde_json::to_vec(edits).unwrap_or_default();
-            parts.push(format!("x={}", BASE64URL_NOPAD.encode(&json)));
+            parts.push(format!("x={}", Base64UrlUnpadded::encode_string(&json)));
         }
         parts.extend(self.index.iter().map(|index| format!("i={index}")));
         let known = self.view.iter().filter(|(key, _)| VIEW.contains(&key.as_str()));
@@ -94,8 +94,13 @@ impl Link {
 }
 
 fn edits(value: &str) -> Result<Vec<Edit>, String> {
-    let json = BASE64URL_NOPAD.decode(value.as_bytes()).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&json).map_err(|error| error.to_string())
+    let strange = |c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c);
+    if let Some((at, c)) = value.char_indices().find(|(_, c)| strange(*c)) {
+        return Err(format!("invalid symbol {c:?} at {at}"));
+    }
+    let json = Base64UrlUnpadded::decode_vec(value).map_err(|error| error.to_string())?;
+    let json = String::from_utf8(json).map_err(|error| error.to_string())?;
+    serde_json::from_str(&json).map_err(|error| error.to_string())
 }
 
 /// Values of the page are words and numbers; anything else in them would end the value.

@@ -2,6 +2,7 @@
 //! step; the answer is what the step after it shows, not the receipt that the question was made of.
 
 use pinhole_proto::Endpoint;
+use pinhole_proto::sorted::SortedSet;
 use pinhole_sim::nat::Row;
 use pinhole_sim::trace::What;
 use pinhole_sim::{Place, World};
@@ -155,16 +156,14 @@ fn likeliest<'a>(
     most: usize,
     rank: impl Fn(&Row) -> (u8, Endpoint),
 ) -> Vec<Endpoint> {
-    let mut ranked: Vec<(u8, Endpoint)> = rows.map(rank).collect();
-    ranked.sort();
-    let mut endpoints: Vec<Endpoint> = Vec::new();
-    for (_, endpoint) in ranked {
-        if endpoints.len() < most && !endpoints.contains(&endpoint) {
-            endpoints.push(endpoint);
+    let ranked: SortedSet<(u8, Endpoint)> = rows.map(rank).collect();
+    let mut endpoints = SortedSet::new();
+    for (_, endpoint) in ranked.iter() {
+        if endpoints.len() < most {
+            endpoints.insert(*endpoint);
         }
     }
-    endpoints.sort();
-    endpoints
+    endpoints.iter().copied().collect()
 }
 
 /// The most choices that say that the packet passes.

@@ -5,6 +5,7 @@ use pinhole_sim::{Effect, Fault, Pick, World};
 use serde::Serialize;
 
 use crate::hops::{Hop, Hops};
+use crate::order::ordered;
 use crate::run::{Edit, Run};
 use crate::text::Text;
 use crate::words;
@@ -24,8 +25,8 @@ pub struct Arrival {
 /// millisecond after it.
 #[must_use]
 pub fn arrivals(run: &Run, hops: &Hops, index: usize, names: &World) -> Vec<Arrival> {
-    let mut flights: Vec<&Hop> = hops.under_way(index).filter(|hop| hop.to.is_some()).collect();
-    flights.sort_by_key(|hop| hop.due);
+    let under_way = hops.under_way(index).filter(|hop| hop.to.is_some());
+    let flights: Vec<&Hop> = ordered(under_way, |a, b| a.due < b.due);
     let winner = |hop: &Hop| {
         let earlier = flights.iter().filter(|other| other.due < hop.due);
         earlier.map(|other| hold_up(run, other, hop, names)).collect()

@@ -13,6 +13,8 @@ use pinhole_sim::cast::Cast;
 use pinhole_sim::trace::Record;
 use serde::{Deserialize, Serialize};
 
+use crate::order::ordered;
+
 /// A world with its engines, at the beginning, and what is to be done to it.
 #[derive(Clone)]
 pub struct Play {
@@ -87,8 +89,7 @@ impl Run {
     /// # Errors
     /// An action of the play itself is refused.
     pub fn of(play: &Play, edits: &[Edit], most: usize) -> Result<Self, ActionError> {
-        let mut edits = edits.to_vec();
-        edits.sort_by_key(|edit| edit.at);
+        let edits = in_time(edits);
         let mut machine =
             Machine { world: play.world.clone(), cast: play.cast.clone(), next: 0, until: None, next_edit: 0 };
         let mut run =
@@ -164,8 +165,7 @@ impl Run {
         let wanted = (index + 1).min(self.steps.len());
         let at = self.checkpoints.partition_point(|(done, _)| *done <= wanted) - 1;
         let (mut done, mut machine) = self.checkpoints[at].clone();
-        let mut sorted = edits.to_vec();
-        sorted.sort_by_key(|edit| edit.at);
+        let sorted = in_time(edits);
         while done < wanted {
             let turn = machine.turn(play, &sorted).expect("the action was carried out before");
             let shown = matches!(turn, Turn::Action(_) | Turn::Edit(..));
@@ -224,6 +224,10 @@ impl Machine {
             return Ok(Turn::Action(Box::new(action.clone())));
         }
     }
+}
+
+fn in_time(edits: &[Edit]) -> Vec<Edit> {
+    ordered(edits.iter().cloned(), |a, b| a.at < b.at)
 }
 
 /// Steps between two checkpoints.

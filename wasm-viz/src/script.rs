@@ -4,15 +4,13 @@ use pinhole_sim::Effect;
 use pinhole_sim::action::Action;
 
 use crate::text::Text;
-use crate::words::key_of;
+use crate::words::{key_of, word};
 
 /// What an action does.
 #[must_use]
 pub fn action(action: &Action) -> Text {
-    // The tag of the action's JSON is the end of the key.
-    let value = serde_json::to_value(action).unwrap_or_default();
-    let name = value.get("do").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let text = Text::of(format!("action.{name}"));
+    // The tag of the action's JSON, which begins with `{"do":"name"`, is the end of the key.
+    let text = Text::of(format!("action.{}", word(action, 3)));
     match action {
         Action::Wait { ms } => text.with("ms", ms),
         Action::Connect { host, to, transport } => {

@@ -16,11 +16,14 @@ use crate::text::Text;
 /// The name of a variant, as serde writes it.
 #[must_use]
 pub fn key_of<T: Serialize>(value: &T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        Ok(serde_json::Value::Object(map)) => map.keys().next().cloned().unwrap_or_default(),
-        _ => String::new(),
-    }
+    // `"name"`, or `{"name":…`.
+    word(value, 1)
+}
+
+/// A word of what serde writes; names have no characters that JSON escapes.
+pub(crate) fn word<T: Serialize>(value: &T, number: usize) -> String {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    json.split('"').nth(number).unwrap_or_default().to_owned()
 }
 
 /// What a check says: its rule, whether it held, and what was compared.

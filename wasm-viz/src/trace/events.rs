@@ -1,8 +1,7 @@
 //! What an engine told in a trace: as sentences, and as what is known after each of them.
 
-use std::collections::BTreeMap;
-
 use pinhole_proto::Endpoint;
+use pinhole_proto::sorted::SortedMap;
 use pinhole_trace::{Engine, Out, Trace, What};
 use serde_json::{Map, Value};
 
@@ -44,7 +43,7 @@ pub(super) struct Events {
     /// Lines that are worth a stop.
     marks: Vec<usize>,
     /// Peers' endpoints.
-    peers: BTreeMap<Endpoint, String>,
+    peers: SortedMap<Endpoint, String>,
     /// The last path that was selected: whether it is relayed, and the path.
     pub(super) selected: Option<(bool, Text)>,
 }
@@ -52,7 +51,7 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn of(trace: &Trace) -> Self {
         let mut events = Self::default();
-        let mut sessions: BTreeMap<u64, String> = BTreeMap::new();
+        let mut sessions: SortedMap<u64, String> = SortedMap::new();
         for (line, what) in trace.lines.iter().map(|line| &line.what).enumerate() {
             if let What::Out(Out::Event(event)) = what {
                 events.take(trace.header.engine, line, event, &mut sessions);
@@ -73,17 +72,17 @@ impl Events {
 
     /// What is known after a line, and the line that told it.
     pub(super) fn known_at(&self, line: usize) -> Vec<(usize, &Text)> {
-        let mut known: BTreeMap<&str, (usize, &Text)> = BTreeMap::new();
+        let mut known: SortedMap<&str, (usize, &Text)> = SortedMap::new();
         for (at, about, text) in self.facts.iter().take_while(|(at, ..)| *at <= line) {
             match text {
                 Some(text) => known.insert(about, (*at, text)),
-                None => known.remove(about.as_str()),
+                None => known.remove(&about.as_str()),
             };
         }
-        known.into_values().collect()
+        known.values().copied().collect()
     }
 
-    fn take(&mut self, engine: Engine, line: usize, event: &str, sessions: &mut BTreeMap<u64, String>) {
+    fn take(&mut self, engine: Engine, line: usize, event: &str, sessions: &mut SortedMap<u64, String>) {
         let (name, fields) = parts(event);
         let text = || sentence(engine, event);
         let get = |field: &str| fields.get(field);

@@ -1,8 +1,7 @@
 //! The columns of a trace's ladder: the engine whose trace it is, and who is at the other ends, as far as it shows.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use pinhole_proto::Endpoint;
+use pinhole_proto::sorted::{SortedMap, SortedSet};
 use pinhole_trace::{Engine, Header};
 
 use super::events::{Events, short};
@@ -36,14 +35,14 @@ pub(super) struct Lane {
 #[derive(Clone, Debug)]
 pub(super) struct Lanes {
     all: Vec<Lane>,
-    of: BTreeMap<Endpoint, usize>,
+    of: SortedMap<Endpoint, usize>,
 }
 
 impl Lanes {
     pub(super) fn of(header: &Header<'_>, clues: &[(Endpoint, Clue)], events: &Events) -> Self {
         let known = known(header, clues, events);
-        let mut lanes = Self { all: vec![own(header)], of: BTreeMap::new() };
-        let mut found: BTreeMap<Who, usize> = BTreeMap::new();
+        let mut lanes = Self { all: vec![own(header)], of: SortedMap::new() };
+        let mut found: SortedMap<Who, usize> = SortedMap::new();
         let wants_server = known.values().any(|who| *who == Who::Server);
         if wants_server {
             found.insert(Who::Server, 1);
@@ -89,16 +88,16 @@ impl Lanes {
 }
 
 /// Who each endpoint is: by what it sent, by what was sent to it, by what the engine said about it.
-fn known(header: &Header<'_>, clues: &[(Endpoint, Clue)], events: &Events) -> BTreeMap<Endpoint, Who> {
-    let mut known: BTreeMap<Endpoint, Who> = events.peers().map(|(at, id)| (at, Who::Peer(id.to_owned()))).collect();
+fn known(header: &Header<'_>, clues: &[(Endpoint, Clue)], events: &Events) -> SortedMap<Endpoint, Who> {
+    let mut known: SortedMap<Endpoint, Who> = events.peers().map(|(at, id)| (at, Who::Peer(id.to_owned()))).collect();
     // All endpoints of one session are of one peer.
-    let mut of_session: BTreeMap<[u8; 8], String> = BTreeMap::new();
+    let mut of_session: SortedMap<[u8; 8], String> = SortedMap::new();
     for (endpoint, clue) in clues {
         if let (Clue::Session(session), Some(Who::Peer(id))) = (clue, known.get(endpoint)) {
-            of_session.entry(*session).or_insert_with(|| id.clone());
+            of_session.or_insert_with(*session, || id.clone());
         }
     }
-    let mut asked = BTreeSet::new();
+    let mut asked = SortedSet::new();
     for (endpoint, clue) in clues {
         match clue {
             Clue::Server => {
@@ -109,13 +108,13 @@ fn known(header: &Header<'_>, clues: &[(Endpoint, Clue)], events: &Events) -> BT
             }
             Clue::Session(session) => {
                 let who = || of_session.get(session).map_or(Who::Session(*session), |id| Who::Peer(id.clone()));
-                known.entry(*endpoint).or_insert_with(who);
+                known.or_insert_with(*endpoint, who);
             }
             Clue::None => {}
         }
     }
     for endpoint in asked.iter().chain(&header.servers) {
-        known.entry(*endpoint).or_insert(Who::Server);
+        known.or_insert_with(*endpoint, || Who::Server);
     }
     known
 }

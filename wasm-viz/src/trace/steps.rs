@@ -1,8 +1,7 @@
 //! The steps of a trace: the lines that tell something, with the endpoints that earlier lines gave their sockets and
 //! streams.
 
-use std::collections::BTreeMap;
-
+use pinhole_proto::sorted::SortedMap;
 use pinhole_proto::wire::{FRAME_HEADER, Packet};
 use pinhole_proto::{Endpoint, SocketId, StreamId};
 use pinhole_trace::{In, Out, StreamIn, Trace, What};
@@ -52,9 +51,9 @@ struct Framing {
 struct Walk {
     steps: Vec<Step>,
     clues: Vec<(Endpoint, Clue)>,
-    ports: BTreeMap<SocketId, Endpoint>,
-    streams: BTreeMap<StreamId, (Option<Endpoint>, Endpoint)>,
-    framing: BTreeMap<(StreamId, bool), Framing>,
+    ports: SortedMap<SocketId, Endpoint>,
+    streams: SortedMap<StreamId, (Option<Endpoint>, Endpoint)>,
+    framing: SortedMap<(StreamId, bool), Framing>,
     /// The steps of the transmits that no later line may name, by their numbers.
     transmits: Vec<usize>,
 }
@@ -135,7 +134,7 @@ impl Walk {
 
     fn octets(&mut self, line: usize, stream: StreamId, octets: &[u8], out: bool) {
         let known = self.streams.get(&stream).copied();
-        let framing = self.framing.entry((stream, out)).or_default();
+        let framing = self.framing.or_insert_with((stream, out), Default::default);
         let carried = framing.take(octets);
         if let Some((_, remote)) = known {
             let frame = octets.get(carried + FRAME_HEADER..);
