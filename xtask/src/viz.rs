@@ -12,6 +12,8 @@ use clap::{Args, Subcommand};
 
 use crate::root;
 
+mod pack;
+
 /// The page that steps through the draft's diagrams: builds it and serves it on loopback.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -80,6 +82,8 @@ fn build() -> anyhow::Result<()> {
         .remove_producers_section(true)
         .generate(web().join("pkg"))
         .context("wasm-bindgen")?;
+    let core = web().join("pkg/pinhole_viz_bg.wasm");
+    fs::write(&core, pack::pack(&fs::read(&core)?)?)?;
     if !web().join("node_modules").exists() {
         step("npm ci", npm().args(["ci", "--no-audit", "--no-fund", "--silent"]))?;
     }
