@@ -59,7 +59,7 @@ test("a link that makes no sense gets a notice that says where, and a working pa
   const cases: [string, string][] = [
     ["#v=9", "9"],
     ["#v=1&s=nowhere", "nowhere"],
-    ["#v=1&x=%25%25", "symbol at 0"],
+    ["#v=1&x=%25%25", "'%' at 0"],
     ["#v=1&x=e30", "column"],
     ["#v=1&i=x", "i=x"],
     ["#colour=red", "colour"],
