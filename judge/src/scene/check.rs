@@ -53,16 +53,17 @@ pub(super) fn oracle(scene: &Scene, trio: &Trio, life: &Life, oracle: &Oracle) -
 
 /// Everything that does not need the oracle.
 pub(super) fn all(scene: &Scene, trio: &Trio, life: &Life) -> Vec<String> {
-    let mut wrong = Vec::new();
     if trio.world.trace().count() > MOST_RECORDS {
-        wrong.push(format!("a storm: {} entries in the trace", trio.world.trace().count()));
+        return vec![format!("a storm: {} entries in the trace", trio.world.trace().count())];
     }
+    let mut wrong = Vec::new();
     for (at, run) in life.runs.iter().enumerate() {
         let others = || life.runs.iter().filter(move |other| other.side != run.side);
         let said = |what: String| format!("{} (run {at}): {what}", ["A", "B"][run.side]);
         wrong.extend(authenticated(run).into_iter().map(said));
         wrong.extend(datagrams(run, others()).into_iter().map(said));
         wrong.extend(streams(run, others()).into_iter().map(said));
+        wrong.extend(repeated(run).into_iter().map(said));
     }
     for side in 0..2 {
         let name = ["A", "B"][side];
@@ -175,6 +176,23 @@ fn verdicts(trio: &Trio, life: &Life, side: usize) -> Vec<String> {
     due.filter(|(_, session)| !answered(*session))
         .map(|(at, session)| format!("the {session:?} asked for at {at:?} has neither a direct path nor a verdict"))
         .collect()
+}
+
+/// An application is not told the same verdict of a session twice.
+fn repeated(run: &Run) -> Vec<String> {
+    let (mut told, mut wrong) = (BTreeMap::new(), Vec::new());
+    for (at, said) in &run.said {
+        match said.event {
+            PeerEvent::NotDirect { session, verdict, .. } if told.insert(session, verdict) == Some(verdict) => {
+                wrong.push(format!("{} of {session:?} for the second time at {at:?}", verdict.name()));
+            }
+            PeerEvent::Withdrawn { session, .. } => {
+                told.remove(&session);
+            }
+            _ => {}
+        }
+    }
+    wrong
 }
 
 /// No address from which nothing has come gets more than the budgets.

@@ -8,6 +8,8 @@ mod draw;
 mod histogram;
 mod life;
 mod plot;
+#[cfg(test)]
+mod tampered;
 
 use core::cell::Cell;
 use core::net::Ipv4Addr;

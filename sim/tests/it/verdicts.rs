@@ -118,6 +118,33 @@ fn a_session_that_becomes_direct_takes_its_verdict_back() {
     assert_eq!(told.last(), Some(&None), "{told:?}");
 }
 
+// [R-PUNCH-032]
+#[test]
+fn a_verdict_is_told_once_however_many_attempts_end_with_it() {
+    let plan = between(Behaviour::symmetric(), Behaviour::symmetric());
+    let mut trio = meet(13, &plan, topology::two_nats, Some(Transport::Udp), |config| {
+        config.tcp = false;
+        config.strategies = StrategySet::NONE.with(Strategy::PLAIN);
+    });
+    let attempts = |trio: &Trio| {
+        let said = trio.said(trio.net.a).iter();
+        said.filter(|(_, said)| matches!(said.event, PeerEvent::Attempt { .. })).count()
+    };
+    let before = attempts(&trio);
+    for _ in 0..3 {
+        // The way through the server comes back, which is a reason for another attempt.
+        trio.world.cut(Place::Host(trio.net.server));
+        trio.world.run_for(Duration::from_secs(20));
+        trio.world.mend(Place::Host(trio.net.server));
+        trio.world.run_for(Duration::from_secs(20));
+    }
+    assert!(attempts(&trio) > before, "{before}");
+    for host in [trio.net.a, trio.net.b] {
+        let told = told(&trio, host);
+        assert!(told.len() == 1 && told[0].is_some(), "{told:?}");
+    }
+}
+
 /// Whether a statement is true of a world.
 fn holds(verdict: Verdict, plan: &Plan, transport: Transport, only: (bool, bool)) -> bool {
     let dependent = |nat: &Behaviour| nat.mapping_of(transport) != Kind::EndpointIndependent;

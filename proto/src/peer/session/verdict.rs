@@ -21,8 +21,12 @@ impl Session {
         judge(&self.evidence(core, leg))
     }
 
-    /// Tells the application.
+    /// Tells the application, unless that is what it was told last.
     pub(super) fn tell_not_direct(&mut self, core: &mut Core, leg: &Leg, verdict: Verdict) {
+        // [R-PUNCH-032]
+        if self.told == Some(verdict) {
+            return;
+        }
         let evidence = self.evidence(core, leg);
         let certainty = certainty(verdict, &evidence);
         let session = self.handle;
