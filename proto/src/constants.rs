@@ -147,6 +147,11 @@ pub const BIRTHDAY_SOCKETS: u16 = 256;
 pub const BIRTHDAY_PORTS: u16 = 1_180;
 /// The time between two of them (`spec/prediction.md`, "Birthday").
 pub const BIRTHDAY_INTERVAL: Duration = Duration::from_millis(4);
+/// How much of a delay of its own a peer makes up for with shots that leave at once (`spec/prediction.md`,
+/// "Birthday").
+pub const BIRTHDAY_CATCH_UP: Duration = Duration::from_millis(100);
+/// How long after the beginning of a birthday attempt the last shot may leave (`spec/prediction.md`, "Birthday").
+pub const BIRTHDAY_SPAN: Duration = Duration::from_millis(4_900);
 /// The lowest port that is guessed (`spec/prediction.md`, "Birthday").
 pub const LOWEST_PORT: u16 = 1_024;
 /// How long packets with a small TTL go ahead of the others (`spec/punching.md`, "Low TTL").
@@ -214,8 +219,11 @@ pub const LOSER_LINGER: Duration = Duration::from_secs(2);
 
 /// The window of a byte stream, in octets (`spec/sessions.md`).
 pub const STREAM_WINDOW: usize = 262_144;
-/// How long octets wait for their acknowledgement before they are sent again (`spec/sessions.md`).
+/// How long octets wait for their acknowledgement before one message of them is sent again; doubled with every try
+/// that nothing follows (`spec/sessions.md`).
 pub const STREAM_RETRY: Duration = Duration::from_secs(2);
+/// The longest wait before a message of the byte stream is sent again (`spec/sessions.md`).
+pub const MAX_STREAM_RETRY: Duration = Duration::from_secs(16);
 /// The most sessions of a peer (`spec/sessions.md`).
 pub const MAX_SESSIONS: usize = 1_024;
 

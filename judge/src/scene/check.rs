@@ -233,7 +233,11 @@ fn budgets(trio: &Trio, life: &Life, side: usize, guesses: bool) -> Vec<String> 
 /// In a world without faults what is said last, when all is quiet, arrives.
 fn delivered(scene: &Scene, trio: &Trio, life: &Life) -> Vec<String> {
     let mut wrong = Vec::new();
-    let changes = |action: &Action| matches!(action, Action::SetLine { .. } | Action::SetNat { .. });
+    let changes = |action: &Action| match action {
+        // Behind a firewall private addresses reach nobody, for good.
+        Action::SetField { field, .. } => field == "translation",
+        action => matches!(action, Action::SetLine { .. } | Action::SetNat { .. }),
+    };
     if !is_clean(scene)
         || scene.actions.iter().any(changes)
         || scene.side(0, Transport::Tcp).is_none()

@@ -5,8 +5,9 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::constants::{MAX_DATA, STREAM_WINDOW};
+use crate::constants::{MAX_DATA, MAX_STREAM_RETRY, STREAM_RETRY, STREAM_WINDOW};
 
 /// What this side sends.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,10 @@ pub(super) struct Sender {
     pub(super) finish_sent: bool,
     /// The application met a full buffer.
     starved: bool,
+    /// One message at a time, until something is acknowledged.
+    careful: bool,
+    /// How often in a row an acknowledgement was overdue.
+    overdue: u32,
 }
 
 /// What an acknowledgement brought.
@@ -70,7 +75,8 @@ impl Sender {
     pub(super) fn next(&mut self) -> Option<(u64, Vec<u8>)> {
         // [R-SESS-010]
         let until = self.end().min(self.limit).min(self.next + MAX_DATA as u64);
-        if until <= self.next {
+        // [R-SESS-021]
+        if until <= self.next || (self.careful && self.in_flight()) {
             return None;
         }
         let from = usize::try_from(self.next - self.acknowledged).ok()?;
@@ -87,9 +93,28 @@ impl Sender {
         self.next > self.acknowledged
     }
 
-    /// Sends again from the first unacknowledged octet: the path changed, or an answer is overdue.
-    pub(super) const fn rewind(&mut self) {
+    /// Whether an `Ack` is awaited: for octets that were sent, or for room.
+    pub(super) fn waits(&self) -> bool {
+        self.in_flight() || self.end() > self.limit
+    }
+
+    /// How long an `Ack` may take from now on.
+    pub(super) fn patience(&self) -> Duration {
+        // [R-SESS-021]
+        STREAM_RETRY.saturating_mul(1 << self.overdue.min(8)).min(MAX_STREAM_RETRY)
+    }
+
+    /// An `Ack` did not come in time. The offset to ask at, if there is nothing to send again.
+    pub(super) fn on_overdue(&mut self) -> Option<u64> {
+        self.overdue += 1;
+        (!self.in_flight()).then_some(self.acknowledged)
+    }
+
+    /// Sends again from the first unacknowledged octet: the way changed, or an answer is overdue. Carefully where
+    /// packets are lost.
+    pub(super) const fn rewind(&mut self, careful: bool) {
         // [R-SESS-011]
+        self.careful = careful && self.in_flight();
         self.next = self.acknowledged;
     }
 
@@ -108,6 +133,7 @@ impl Sender {
         if fresh == 0 {
             return None;
         }
+        (self.careful, self.overdue) = (false, 0);
         let writable = core::mem::take(&mut self.starved);
         Some(Progress { acknowledged: next, writable })
     }
@@ -216,10 +242,38 @@ mod tests {
             }
             let (next, window) = receiver.ack();
             sender.acknowledge(next, window);
-            sender.rewind();
+            sender.rewind(false);
         }
         assert_eq!(delivered, text);
         assert!(rounds > 1);
+    }
+
+    // [R-SESS-021]
+    #[test]
+    fn a_careful_rewind_sends_one_message_and_waits_longer_each_time() {
+        let mut sender = Sender::new();
+        sender.write(&[7; 5 * MAX_DATA]);
+        while sender.next().is_some() {}
+        for seconds in [2, 4, 8, 16, 16] {
+            assert_eq!(sender.patience(), Duration::from_secs(seconds));
+            assert_eq!(sender.on_overdue(), None);
+            sender.rewind(true);
+            assert_eq!(sender.next().map(|(offset, _)| offset), Some(0));
+            assert_eq!(sender.next(), None);
+        }
+        // The second message had arrived, too.
+        assert!(sender.acknowledge(2 * MAX_DATA as u64, STREAM_WINDOW as u32).is_some());
+        assert_eq!(sender.patience(), STREAM_RETRY);
+        let rest: Vec<u64> = core::iter::from_fn(|| sender.next()).map(|(offset, _)| offset).collect();
+        assert_eq!(rest, [2, 3, 4].map(|number| number * MAX_DATA as u64));
+        // A way that loses nothing takes all at once.
+        sender.rewind(false);
+        assert_eq!(core::iter::from_fn(|| sender.next()).count(), 3);
+        // Nothing on the way is nothing to be careful about.
+        sender.acknowledge(5 * MAX_DATA as u64, STREAM_WINDOW as u32);
+        sender.rewind(true);
+        sender.write(&[7; 2 * MAX_DATA]);
+        assert_eq!(core::iter::from_fn(|| sender.next()).count(), 2);
     }
 
     // [R-SESS-010] [R-SESS-014]
@@ -242,6 +296,8 @@ mod tests {
         assert!(progress.writable, "the application was told that there is no room");
         assert_eq!(sender.write(&[1]), 1);
         assert_eq!(sender.next(), None, "the receiver has no room");
+        assert!(sender.waits());
+        assert_eq!(sender.on_overdue(), Some(STREAM_WINDOW as u64), "the message that opens the window may be lost");
         assert!(receiver.consume(STREAM_WINDOW as u32));
         let (next, window) = receiver.ack();
         assert_eq!(sender.acknowledge(next, window), None);
@@ -270,7 +326,7 @@ mod tests {
             assert_eq!(sender.acknowledge(beyond, 100), None);
         }
         assert_eq!(sender.next(), Some((0, b"abc".to_vec())));
-        sender.rewind();
+        sender.rewind(false);
         assert!(sender.acknowledge(3, 100).is_some(), "sent before the way changed");
         assert_eq!(sender.next(), None);
     }

@@ -1,5 +1,6 @@
 //! Two peers and a server, from registration to the end.
 
+use pinhole_proto::constants::STREAM_WINDOW;
 use pinhole_proto::peer::{PeerCommand, PeerReply, RelayPolicy};
 use pinhole_proto::{Duration, Transport};
 
@@ -162,6 +163,35 @@ fn a_relayed_stream_resumes_after_a_restart_and_loses_nothing() {
     assert_eq!(world.hosts[B].stream, text);
     world.run(Duration::from_secs(200));
     assert!(!world.told(A, "closed", ""), "{:#?}", world.hosts[A].events);
+}
+
+// [R-SESS-014] [R-SESS-021]
+#[test]
+fn a_window_that_opens_while_the_relay_is_away_is_asked_for() {
+    let mut config = peer_config(1, (false, true));
+    config.relay = RelayPolicy::Only;
+    let mut world = World::new(5, config, peer_config(2, (false, true)));
+    world.run(Duration::from_secs(2));
+    let session = world.connect(A, B, None);
+    assert!(world.run_until(Duration::from_secs(8), |world| world.told(B, "established", "")));
+    world.hosts[B].reads = false;
+    let text: Vec<u8> = (0..STREAM_WINDOW as u32 + 1_000).map(|number| (number % 251) as u8).collect();
+    let mut rest = text.as_slice();
+    while !rest.is_empty() {
+        let Ok(PeerReply::Written(taken)) = world.command(A, PeerCommand::Write { session, octets: rest }) else {
+            panic!("the session is over");
+        };
+        rest = &rest[taken..];
+        world.run(Duration::from_secs(1));
+    }
+    assert_eq!(world.hosts[B].stream, text[..STREAM_WINDOW], "B has no room for more");
+    world.kill_server();
+    world.run(Duration::from_secs(1));
+    world.consume(B);
+    world.run(Duration::from_secs(1));
+    world.restart_server();
+    assert!(world.run_until(Duration::from_secs(60), |world| world.hosts[B].stream.len() == text.len()));
+    assert_eq!(world.hosts[B].stream, text);
 }
 
 // [R-INTRO-005]

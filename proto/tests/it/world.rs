@@ -77,6 +77,9 @@ pub(crate) struct Host {
     pub(crate) events: Vec<(Instant, serde_json::Value)>,
     pub(crate) datagrams: Vec<Vec<u8>>,
     pub(crate) stream: Vec<u8>,
+    /// Whether the application takes the octets of a byte stream as they come.
+    pub(crate) reads: bool,
+    unread: Vec<(SessionHandle, u32)>,
     pub(crate) inputs: Vec<(Instant, Kept)>,
     pub(crate) discards: Vec<Discard>,
     pub(crate) sent: Vec<(Instant, Endpoint, Vec<u8>)>,
@@ -154,6 +157,8 @@ impl World {
             events: Vec::new(),
             datagrams: Vec::new(),
             stream: Vec::new(),
+            reads: true,
+            unread: Vec::new(),
             inputs: Vec::new(),
             discards: Vec::new(),
             sent: Vec::new(),
@@ -215,6 +220,13 @@ impl World {
         self.hosts[SERVER].deadline = None;
         for (_, (peer, stream)) in std::mem::take(&mut self.hosts[SERVER].streams) {
             self.push(self.delay, peer, Kept::Closed(stream));
+        }
+    }
+
+    /// A host's application takes what arrived of its byte streams.
+    pub(crate) fn consume(&mut self, host: usize) {
+        for (session, octets) in std::mem::take(&mut self.hosts[host].unread) {
+            self.command(host, PeerCommand::Consume { session, octets }).unwrap();
         }
     }
 
@@ -395,8 +407,10 @@ impl World {
                         let session = SessionHandle(event.as_u64().unwrap() as u32);
                         let taken = octets.len() as u32;
                         entry.stream.extend(octets);
-                        let AnyEngine::Peer(peer) = &mut entry.engine else { return };
-                        peer.handle_command(now, PeerCommand::Consume { session, octets: taken }).unwrap();
+                        entry.unread.push((session, taken));
+                        if entry.reads {
+                            self.consume(host);
+                        }
                     }
                     (None, None) => entry.events.push((now, event)),
                 }

@@ -1,7 +1,7 @@
 //! What the application says: datagrams and the byte stream (`spec/sessions.md`).
 
-use super::{PeerEvent, Session, Stage, Way};
-use crate::constants::{MAX_DATA, MAX_DATAGRAM, SEAL_OVERHEAD, STREAM_RETRY};
+use super::{FULL_MESSAGE, PeerEvent, Session, Stage, Way};
+use crate::constants::{MAX_DATA, MAX_DATAGRAM, SEAL_OVERHEAD};
 use crate::discard::Discard;
 use crate::engine::{CommandError, Transport};
 use crate::peer::core::{Core, Timer};
@@ -84,14 +84,14 @@ impl Session {
         }
         if !self.sender.finish_sent
             && let Some(offset) = self.sender.final_offset()
-            && self.way(super::FULL_MESSAGE).is_some()
+            && self.way(FULL_MESSAGE).is_some()
         {
             self.sender.finish_sent = true;
             self.request(core, leg, None, Request::Finish(Finish { offset }));
         }
         // A direct stream loses nothing while it lives; the relay may.
-        if self.sender.in_flight() && self.way(size) == Some(Way::Relay) {
-            core.timers.set_earlier(Timer::Resend(self.handle), core.now + STREAM_RETRY);
+        if self.sender.waits() && self.way(size) == Some(Way::Relay) {
+            core.timers.set_earlier(Timer::Resend(self.handle), core.now + self.sender.patience());
         } else {
             core.timers.clear(Timer::Resend(self.handle));
         }
@@ -101,11 +101,15 @@ impl Session {
     pub(super) fn rewind(&mut self, core: &mut Core, leg: &mut Leg) {
         core.timers.clear(Timer::Resend(self.handle));
         // [R-SESS-011]
-        self.sender.rewind();
+        self.sender.rewind(self.way(FULL_MESSAGE) == Some(Way::Relay));
         self.pump(core, leg);
     }
 
+    /// What was sent through the relay, or the `Ack` for it, is lost.
     pub(super) fn on_resend_due(&mut self, core: &mut Core, leg: &mut Leg) {
+        if let Some(offset) = self.sender.on_overdue() {
+            self.send_best(core, leg, &[Message::Data { offset, octets: &[] }]);
+        }
         self.rewind(core, leg);
     }
 

@@ -294,7 +294,8 @@ impl Session {
 
     /// Closes at the application's wish. `true` when nothing is left to do.
     pub(super) fn close(&mut self, core: &mut Core, leg: &mut Leg) -> bool {
-        if self.stage == Stage::Established && self.way(FULL_MESSAGE).is_some() {
+        // A responder has the keys before it hears of the initiator, who may have a session already.
+        if matches!(self.stage, Stage::Established | Stage::Keyed) && self.way(FULL_MESSAGE).is_some() {
             self.flush(core, leg);
             self.request(core, leg, None, Request::Close(Close {}));
             self.end(core, CloseReason::Local);

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use super::choose::Class;
 use super::{Attempt, PathState, Session};
-use crate::constants::{BIRTHDAY_INTERVAL, BIRTHDAY_SOCKETS, MAX_WINDOW, VOLLEY_TIMES};
+use crate::constants::{
+    BIRTHDAY_CATCH_UP, BIRTHDAY_INTERVAL, BIRTHDAY_SOCKETS, BIRTHDAY_SPAN, MAX_WINDOW, VOLLEY_TIMES,
+};
 use crate::endpoint::{Address, Endpoint};
 use crate::engine::{SocketId, Transport};
 use crate::peer::core::{Core, Timer};
@@ -46,6 +48,10 @@ pub(in crate::peer) struct Volley {
     from: Instant,
     /// The first round leaves before `from`, and dies on the way.
     early: Option<u8>,
+    /// When the next shot of many was to leave.
+    due: Instant,
+    /// When the last one leaves at the latest.
+    until: Instant,
     rest: Rest,
 }
 
@@ -110,8 +116,10 @@ impl Session {
     pub(super) fn load(&mut self, core: &mut Core, agreed: &Agreed) -> Option<Volley> {
         let Agreed { own, other, delay, .. } = agreed;
         let main = core.port_of(Transport::Udp, other.forecast.endpoint.family())?;
+        let from = core.now + *delay;
+        let until = core.now + BIRTHDAY_SPAN;
         let mut volley =
-            Volley { shots: Vec::new(), round: 0, from: core.now + *delay, early: None, rest: Rest::Nothing };
+            Volley { shots: Vec::new(), round: 0, from, early: None, due: from, until, rest: Rest::Nothing };
         match agreed.strategy {
             Strategy::LOW_TTL => {
                 // [R-PUNCH-031] The first packet opens this side's NAT and does not reach the other one.
@@ -180,14 +188,16 @@ impl Session {
                 }
             }
             Rest::Sockets { left: 0, .. } | Rest::Ports { left: 0, .. } => {}
+            // [R-PRED-015]
+            Rest::Sockets { .. } | Rest::Ports { .. } if core.now > volley.until => {}
             Rest::Sockets { left, remote } => {
                 volley.rest = Rest::Sockets { left: left - 1, remote };
                 volley.round = 1;
                 let socket = core.open_for(self.handle, Transport::Udp, remote.family());
                 self.spent.sockets += 1;
                 volley.shot(socket, remote);
-                let interval = BIRTHDAY_INTERVAL * u32::from(PORTS_PER_SOCKET);
-                core.timers.set(next, core.now + interval);
+                let due = volley.after(core.now, BIRTHDAY_INTERVAL * u32::from(PORTS_PER_SOCKET));
+                core.timers.set(next, due);
             }
             Rest::Ports { left, socket, address } => {
                 volley.rest = Rest::Ports { left: left - 1, socket, address };
@@ -198,8 +208,8 @@ impl Session {
                 if let Some(port) = scatter.next() {
                     volley.shot(socket, Endpoint::new(address, port));
                     let at = volley.shots.len() - 1;
+                    core.timers.set(next, volley.after(core.now, BIRTHDAY_INTERVAL));
                     self.shoot(core, at, None);
-                    core.timers.set(next, core.now + BIRTHDAY_INTERVAL);
                 }
             }
         }
@@ -276,6 +286,14 @@ impl Session {
 impl Volley {
     fn shot(&mut self, socket: SocketId, remote: Endpoint) {
         self.shots.push(Shot { socket, remote, nonces: Vec::new() });
+    }
+
+    /// When the next shot of many is due, `interval` after this one was, whenever that left.
+    // [R-PRED-011]
+    fn after(&mut self, now: Instant, interval: Duration) -> Instant {
+        let late = now.saturating_since(self.due + interval);
+        self.due = self.due + interval + late.saturating_sub(BIRTHDAY_CATCH_UP);
+        self.due.max(now)
     }
 }
 

@@ -1,12 +1,15 @@
 use alloc::vec::Vec;
 
 use super::{Scene, endpoint};
-use crate::constants::{BIRTHDAY_INTERVAL, BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, MAX_SHOTS, MAX_THROW_AWAY, MAX_WINDOW};
+use crate::constants::{
+    BIRTHDAY_CATCH_UP, BIRTHDAY_INTERVAL, BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, BIRTHDAY_SPAN, MAX_SHOTS, MAX_THROW_AWAY,
+    MAX_WINDOW,
+};
 use crate::endpoint::Endpoint;
 use crate::engine::Transport;
 use crate::peer::core::Timer;
 use crate::peer::session::Told;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::wire::List;
 use crate::wire::code::{Allocation, Mapping, Strategy};
 use crate::wire::control::{Attempt as Proposal, Attempted, Forecast};
@@ -36,7 +39,12 @@ fn answer(scene: &mut Scene, proposal: &Proposal) -> Attempted {
 }
 
 /// Lets the attempt run to its end; what was sent, with the time of each packet.
-fn run(scene: &mut Scene) -> Vec<(crate::time::Instant, Endpoint)> {
+fn run(scene: &mut Scene) -> Vec<(Instant, Endpoint)> {
+    run_late(scene, |_| Duration::ZERO)
+}
+
+/// The same, and the driver comes late for each timer.
+fn run_late(scene: &mut Scene, late: impl Fn(Instant) -> Duration) -> Vec<(Instant, Endpoint)> {
     let mut all = Vec::new();
     let end = scene.core.now + Duration::from_secs(8);
     loop {
@@ -45,8 +53,10 @@ fn run(scene: &mut Scene) -> Vec<(crate::time::Instant, Endpoint)> {
         match scene.core.timers.next().filter(|next| *next <= end) {
             None => return all,
             Some(next) => {
-                scene.core.now = next;
-                let Some(timer) = scene.core.timers.pop(next) else { return all };
+                if next > scene.core.now {
+                    scene.core.now = next + late(next);
+                }
+                let Some(timer) = scene.core.timers.pop(scene.core.now) else { return all };
                 if matches!(timer, Timer::Punch(_) | Timer::Attempt(_)) {
                     scene.session.on_timer(&mut scene.core, &mut scene.leg, timer);
                 }
@@ -125,6 +135,31 @@ fn the_birthday_s_shots_are_bounded_paced_and_never_at_one_port_twice() {
     assert!(all.iter().all(|(_, remote)| remote.address() == endpoint(OTHER).address()));
     let ports: alloc::collections::BTreeSet<u16> = all.iter().map(|(_, remote)| remote.port()).collect();
     assert_eq!(ports.len(), all.len());
+}
+
+// [R-PRED-011] [R-PRED-015]
+#[test]
+fn a_late_driver_gets_the_birthday_done_in_its_time_and_one_that_stood_still_gives_up_the_rest() {
+    let shots = |late: &dyn Fn(Instant) -> Duration| {
+        let mut scene = scene(true);
+        let begin = scene.core.now;
+        assert!(answer(&mut scene, &proposal(Strategy::BIRTHDAY, OTHER, BIRTHDAY_PORTS)).accepted);
+        let sent = run_late(&mut scene, late);
+        assert!(sent.iter().all(|(at, _)| *at - begin <= BIRTHDAY_SPAN));
+        // The one that was late, those that it made up for, and the one that was just due.
+        let most = BIRTHDAY_CATCH_UP.as_micros() / BIRTHDAY_INTERVAL.as_micros() + 2;
+        for (at, _) in &sent {
+            assert!(sent.iter().filter(|(other, _)| other == at).count() <= most as usize);
+        }
+        sent.len()
+    };
+    assert_eq!(shots(&|_| BIRTHDAY_INTERVAL / 2), usize::from(BIRTHDAY_PORTS));
+    assert_eq!(shots(&|_| BIRTHDAY_INTERVAL * 3), usize::from(BIRTHDAY_PORTS));
+    let stopped = Instant::from_micros(2_000_000);
+    let still = shots(&|at| {
+        if (stopped..stopped + BIRTHDAY_INTERVAL).contains(&at) { BIRTHDAY_SPAN / 2 } else { Duration::ZERO }
+    });
+    assert!((400..800).contains(&still), "{still}");
 }
 
 // [R-PRED-008] [R-PRED-007]
