@@ -218,6 +218,25 @@ fn closing_tells_the_other_side_and_leaves_nothing() {
     }
 }
 
+// [R-SESS-020]
+#[test]
+fn a_responder_that_ends_a_session_before_it_heard_the_initiator_says_so() {
+    for transports in [(true, false), (false, true)] {
+        let mut world = ready(transports);
+        world.connect(A, B, None);
+        let keyed = |world: &World| world.peer(B).snapshot().sessions.iter().any(|session| session.state == "keyed");
+        assert!(world.run_until(Duration::from_secs(5), keyed));
+        let session = world.peer(B).snapshot().sessions[0].handle;
+        world.command(B, PeerCommand::Close { session }).unwrap();
+        assert!(world.run_until(Duration::from_secs(1), |world| world.told(A, "closed", "remote")));
+        assert!(!world.told(B, "established", ""), "its application never heard of the session");
+        world.run(Duration::from_secs(20));
+        for host in [A, B] {
+            assert!(world.peer(host).snapshot().sessions.is_empty(), "{:#?}", world.peer(host).snapshot());
+        }
+    }
+}
+
 // [R-KEEP-003]
 #[test]
 fn a_dead_peer_is_noticed_by_three_unanswered_checks() {
