@@ -14,8 +14,10 @@ use crate::trace::TracePage;
 use crate::{export, lessons, matrix};
 
 /// The page behind its calls.
+#[derive(Default)]
 pub struct Api {
-    page: Page,
+    /// Opened by the first call that names a scenario, or needs one.
+    page: Option<Page>,
     /// What is shown instead of the page, while it is open.
     trace: Option<TracePage>,
 }
@@ -36,17 +38,16 @@ struct Entry {
     source: String,
 }
 
-impl Default for Api {
-    fn default() -> Self {
-        Self { page: Page::open(""), trace: None }
-    }
-}
-
 impl Api {
     /// Answers a call with `{"ok": …}` or `{"refused": text}`.
     pub fn call(&mut self, method: &str, argument: &str) -> String {
         let trace = self.of_trace(method, argument);
-        reply(trace.unwrap_or_else(|| self.answer(method, argument)))
+        trace.map_or_else(|| self.of_page(method, argument), reply)
+    }
+
+    /// Answers a call as long as no trace was opened.
+    pub fn of_page(&mut self, method: &str, argument: &str) -> String {
+        reply(self.answer(method, argument))
     }
 
     /// Opens a trace, and answers as a call that shows a page does. A file that is refused changes nothing.
@@ -65,7 +66,7 @@ impl Api {
     pub fn octets(&self, kind: &str) -> Result<Vec<u8>, Refused> {
         match kind {
             _ if self.trace.is_some() => Err(Refused(Text::of("notice.trace.fixed"))),
-            "pcapng" => self.page.capture(),
+            "pcapng" => self.page.as_ref().map_or_else(|| first().capture(), Page::capture),
             _ => Err(Refused(Text::of("notice.no-method").with("name", kind))),
         }
     }
@@ -93,14 +94,14 @@ impl Api {
     }
 
     fn answer(&mut self, method: &str, argument: &str) -> Result<String, Refused> {
-        let page = &mut self.page;
+        if method == "open" {
+            let page = self.page.insert(Page::open(&read::<String>(argument)?));
+            return value(&page.view());
+        }
+        let page = self.page.get_or_insert_with(first);
         match method {
             "catalogue" => value(&catalogue()),
             "trace_limit" => value(&pinhole_trace::MAX_OCTETS),
-            "open" => {
-                *page = Page::open(&read::<String>(argument)?);
-                value(&page.view())
-            }
             "page" | "close" => value(&page.view()),
             "seek" => value(&page.seek(read(argument)?)),
             "ladder" => value(&page.ladder(page.branch_shown(), read(argument)?)),
@@ -152,6 +153,11 @@ impl Api {
             _ => Err(Refused(Text::of("notice.no-method").with("name", method))),
         }
     }
+}
+
+/// The page as it is where nothing is asked for.
+fn first() -> Page {
+    Page::open("")
 }
 
 fn catalogue() -> Catalogue {

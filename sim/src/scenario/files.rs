@@ -1,7 +1,8 @@
 //! The files.
 
-/// Every scenario: its name and its text.
-pub const ALL: &[(&str, &str)] = &[
+/// Every scenario: its name and its text. One place in memory, and so in a program: a constant is there once for each
+/// crate that reads it.
+pub static ALL: &[(&str, &str)] = &[
     ("f1-cone-nat", include_str!("../../scenarios/f1-cone-nat.json")),
     ("f2-symmetric-nat", include_str!("../../scenarios/f2-symmetric-nat.json")),
     ("f3-relaying", include_str!("../../scenarios/f3-relaying.json")),

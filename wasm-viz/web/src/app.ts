@@ -2,7 +2,7 @@
 
 import { announce } from "./a11y";
 import type { Core } from "./core";
-import { byId, h } from "./dom";
+import { byId } from "./dom";
 import { ui } from "./i18n";
 import { onKey } from "./keys";
 import { Store } from "./store";
@@ -60,5 +60,4 @@ export function start(core: Core): void {
   addEventListener("keydown", (event) => onKey(event, store));
   acceptDrops(store);
   draw();
-  if (store.state.page.notices.length > 0) byId("story").append(h("span", { hidden: true }));
 }

@@ -7,8 +7,9 @@ import type {
 /** What the wasm module exports, as wasm-bindgen writes it. */
 export interface Viz {
   call(method: string, argument: string): string;
+  any(method: string, argument: string): string;
   octets(kind: string): Uint8Array;
-  import(name: string, file: Uint8Array): string;
+  open_trace(name: string, file: Uint8Array): string;
 }
 
 /** A refusal of the core, which says why. */
@@ -20,9 +21,14 @@ export class Refused extends Error {
 
 export class Core {
   readonly #viz: Viz;
+  readonly #load: () => Promise<unknown>;
+  #loaded = false;
+  #kind: "call" | "any" = "call";
 
-  constructor(viz: Viz) {
+  /** `load` brings what the calls need that read or write files. */
+  constructor(viz: Viz, load: () => Promise<unknown>) {
     this.#viz = viz;
+    this.#load = load;
   }
 
   catalogue = (): Catalogue => this.#call("catalogue", null);
@@ -49,10 +55,17 @@ export class Core {
   cell = (a: string, b: string): Cell => this.#call("cell", [a, b]);
   fragment = (view: Record<string, string>): string => this.#call("fragment", view);
   text = (all: boolean): string => this.#call("text", all);
-  capture = (): Uint8Array => this.#viz.octets("pcapng");
+  capture = async (): Promise<Uint8Array> => {
+    await this.#files();
+    return this.#viz.octets("pcapng");
+  };
   digest = (): string => this.#call("digest", null);
   /** Opens a trace; what makes it none is a refusal, and nothing changes. */
-  import = (name: string, file: Uint8Array): Page => answer(this.#viz.import(name, file));
+  import = async (name: string, file: Uint8Array): Promise<Page> => {
+    await this.#files();
+    this.#kind = "any";
+    return answer(this.#viz.open_trace(name, file));
+  };
   /** The most octets of a trace. */
   traceLimit = (): number => this.#call("trace_limit", null);
   /** The rows of a trace's ladder from one to before another. */
@@ -60,8 +73,18 @@ export class Core {
   /** Closes the trace; the scenario is as it was. */
   close = (): Page => this.#call("close", null);
 
+  /** Makes sure that files can be read and written; that they cannot is a refusal, and the next call tries again. */
+  async #files(): Promise<void> {
+    try {
+      if (!this.#loaded) await this.#load();
+      this.#loaded = true;
+    } catch {
+      throw new Refused({ key: "notice.part" });
+    }
+  }
+
   #call<T>(method: string, argument: unknown): T {
-    return answer(this.#viz.call(method, JSON.stringify(argument)));
+    return answer(this.#viz[this.#kind](method, JSON.stringify(argument)));
   }
 }
 

@@ -95,9 +95,14 @@ export class Store {
     try {
       this.show(act(this.core));
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      this.set({ notice: error.text });
+      this.refuse(error);
     }
+  }
+
+  /** Says why something was refused; what else went wrong goes on. */
+  refuse(error: unknown): void {
+    if (!(error instanceof Refused)) throw error;
+    this.set({ notice: error.text, dialog: null });
   }
 
   show(page: Page): void {

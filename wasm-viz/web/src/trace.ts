@@ -35,7 +35,7 @@ async function read(store: Store, file: File): Promise<void> {
   try {
     // One octet too many is enough to be refused for it.
     const octets = await file.slice(0, store.core.traceLimit() + 1).arrayBuffer();
-    store.show(store.core.import(file.name, new Uint8Array(octets)));
+    store.show(await store.core.import(file.name, new Uint8Array(octets)));
   } catch (error) {
     const notice = error instanceof Refused ? error.text : { key: "notice.trace.unreadable", with: { file: file.name } };
     store.set({ notice });

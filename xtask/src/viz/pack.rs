@@ -13,13 +13,21 @@ use wasmparser::{CodeSectionReader, FunctionBody, FunctionSectionReader, Parser,
 
 /// The same module with each function once, and each after those that it has most in common with.
 pub(super) fn pack(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let module = folded(module)?;
+    let functions = Functions::of(&module)?;
+    let all: Vec<usize> = (0..functions.bodies.len()).collect();
+    functions.arranged(&module, &by_likeness(&functions.bodies), &all)
+}
+
+/// The same module with each function once.
+pub(super) fn folded(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut module = module.to_vec();
     loop {
         let functions = Functions::of(&module)?;
         let first = functions.first_alike();
         let kept: Vec<usize> = (0..first.len()).filter(|at| first[*at] == *at).collect();
         if kept.len() == first.len() {
-            return functions.arranged(&module, &by_likeness(&functions.bodies), &first);
+            return Ok(module);
         }
         // What called them may be alike in turn.
         module = functions.arranged(&module, &kept, &first)?;
@@ -27,14 +35,14 @@ pub(super) fn pack(module: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The functions that a module defines.
-struct Functions<'a> {
-    imported: usize,
-    types: Vec<u32>,
-    bodies: Vec<FunctionBody<'a>>,
+pub(super) struct Functions<'a> {
+    pub(super) imported: usize,
+    pub(super) types: Vec<u32>,
+    pub(super) bodies: Vec<FunctionBody<'a>>,
 }
 
 impl<'a> Functions<'a> {
-    fn of(module: &'a [u8]) -> anyhow::Result<Self> {
+    pub(super) fn of(module: &'a [u8]) -> anyhow::Result<Self> {
         let mut found = Self { imported: 0, types: Vec::new(), bodies: Vec::new() };
         for payload in Parser::new(0).parse_all(module) {
             match payload.context("the module does not parse")? {

@@ -111,12 +111,22 @@ function remedies(store: Store): HTMLElement {
 
 function exports(store: Store): HTMLElement {
   const { page, all } = store.state;
-  const save = (id: string, name: string, type: string, make: () => BlobPart): HTMLElement =>
-    h("li", {}, h("button", { type: "button", id, click: () => download(`${page.scenario}.${name}`, type, make()) }, ui(`export.${name}`)));
+  const save = (id: string, name: string, type: string, make: () => BlobPart | Promise<BlobPart>): HTMLElement =>
+    h("li", {}, h("button", {
+      type: "button",
+      id,
+      click: async () => {
+        try {
+          download(`${page.scenario}.${name}`, type, await make());
+        } catch (error) {
+          store.refuse(error);
+        }
+      },
+    }, ui(`export.${name}`)));
   return h("ul", { class: "exports" },
     save("export-text", "txt", "text/plain", () => store.core.text(all)),
     save("export-svg", "svg", "image/svg+xml", () => ladderPicture(store.state.ladder)),
-    save("export-pcapng", "pcapng", "application/x-pcapng", () => store.core.capture() as Uint8Array<ArrayBuffer>),
+    save("export-pcapng", "pcapng", "application/x-pcapng", () => store.core.capture() as Promise<Uint8Array<ArrayBuffer>>),
   );
 }
 
