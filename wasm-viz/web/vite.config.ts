@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Plugin, defineConfig } from "vite";
+import { slug } from "./src/slug.ts";
 
 // The page for a web server. The one-file page is built from the same sources by `cargo xtask viz build`,
 // with `--mode offline`: one classic script, the module in it as text.
@@ -34,11 +35,16 @@ function words(): Plugin {
         if (all.some((line) => line === "" || line.includes("\n"))) throw new Error("a template is missing or has a line end");
         return JSON.stringify(all.join("\n"));
       };
-      // What keys begin with stands once, before them; with spaces they are more like the sentences beside them.
-      const short = keys.flatMap((key, at) => {
-        const [group = "", rest = ""] = key.split(/\.(.*)/s);
-        const line = rest.replaceAll("-", " ");
-        return keys[at - 1]?.split(".")[0] === group ? [line] : [`${group}.`, line];
+      // What keys begin with stands once, before them; with spaces they are more like the sentences beside them,
+      // and what the English one tells is not said again.
+      let before = "";
+      const short = keys.flatMap((key) => {
+        const at = key.lastIndexOf(".") + 1;
+        const [group, rest] = [key.slice(0, at) || ".", key.slice(at)];
+        const line = slug(en[key] ?? "") === rest ? "=" : rest.replaceAll("-", " ");
+        const lines = group === before ? [line] : [group, line];
+        before = group;
+        return lines;
       });
       return `export const keys = ${JSON.stringify(short.join("\n"))}; export const en = ${lines(en)}; export const zh = ${lines(zh)};`;
     },

@@ -2,16 +2,18 @@
 
 import { en, keys, zh } from "virtual:words";
 import type { Text } from "./frame";
+import { slug } from "./slug";
 
 export type Language = "en" | "zh";
 
 let group = "";
-/** A line that ends with a dot begins the keys after it. */
-const names = keys.split("\n").flatMap((line) => {
-  if (line.endsWith(".")) group = line;
-  else return [line === "" ? group.slice(0, -1) : group + line.replaceAll(" ", "-")];
-  return [];
-});
+const sentences = en.split("\n");
+/** A line that ends with a dot begins the keys after it; one that is an equals sign is told by its sentence. */
+const names: string[] = [];
+for (const line of keys.split("\n")) {
+  if (line.endsWith(".")) group = line === "." ? "" : line;
+  else names.push(group + (line === "=" ? slug(sentences[names.length] ?? "") : line.replaceAll(" ", "-")));
+}
 const table = (lines: string): Record<string, string> =>
   Object.fromEntries(lines.split("\n").map((line, index) => [names[index], line]));
 const templates: Record<Language, Record<string, string>> = { en: table(en), zh: table(zh) };
