@@ -8,6 +8,7 @@ use pinhole_sim::trace::{Record, What};
 use pinhole_sim::{NatId, Place, World};
 use serde::Serialize;
 
+use crate::duty::duty;
 use crate::hops::Hops;
 use crate::knows::{self, Knows};
 use crate::run::Run;
@@ -33,6 +34,8 @@ pub struct Frame {
     pub peers: Vec<PeerView>,
     /// What each machine knows.
     pub knows: Vec<Knows>,
+    /// What the server still does for peers that have a path.
+    pub server: Option<Text>,
 }
 
 /// Something that happened to a packet.
@@ -224,6 +227,7 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
     let step = run.steps().get(index);
     let records = step.map_or(&[][..], |step| &run.records()[step.records.clone()]);
     let first = step.map_or(0, |step| step.records.start);
+    let past = &run.records()[..first + records.len()];
     let happenings: Vec<_> =
         records.iter().enumerate().map(|(n, record)| happening(first + n, record, world, names)).collect();
     let event = step.and_then(|step| step.action.as_ref()).map(crate::script::action);
@@ -238,7 +242,8 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         flights: flights.into_iter().map(|hop| flight(run, hop, world, names)).collect(),
         tables: world.nats().map(|nat| table(before, world, nat)).collect(),
         peers: world.hosts().filter_map(|host| peer(world, host)).collect(),
-        knows: knows::knows(before, world),
+        knows: knows::knows((&run.records()[..first], before), (past, world)),
+        server: duty(past, world),
     }
 }
 

@@ -4,9 +4,11 @@ use pinhole_proto::PeerId;
 use pinhole_proto::peer::Peer;
 use pinhole_proto::server::Server;
 use pinhole_proto::sorted::SortedMap;
+use pinhole_sim::trace::Record;
 use pinhole_sim::{HostId, NatId, Place, World};
 use serde::Serialize;
 
+use crate::duty::duty;
 use crate::ladder;
 use crate::text::Text;
 use crate::words;
@@ -29,24 +31,26 @@ pub struct Fact {
     pub fresh: bool,
 }
 
-/// What every machine of `world` knows, compared with the world before the step.
+/// What every machine knows after a step, compared with what it knew before: each time the world, and what has
+/// happened in it so far.
 #[must_use]
-pub fn knows(before: &World, world: &World) -> Vec<Knows> {
+pub fn knows(before: (&[Record], &World), (records, world): (&[Record], &World)) -> Vec<Knows> {
     let of = |machine: String| {
         let place = world.place_named(&machine)?;
-        let old = facts(before, place);
-        let facts = facts(world, place).into_iter().map(|text| Fact { fresh: !old.contains(&text), text }).collect();
+        let old = facts(before.0, before.1, place);
+        let facts =
+            facts(records, world, place).into_iter().map(|text| Fact { fresh: !old.contains(&text), text }).collect();
         Some(Knows { machine, facts })
     };
     ladder::columns(world).into_iter().filter_map(of).filter(|knows| !knows.facts.is_empty()).collect()
 }
 
-fn facts(world: &World, place: Place) -> Vec<Text> {
+fn facts(records: &[Record], world: &World, place: Place) -> Vec<Text> {
     match place {
         Place::Nat(nat) => nat_facts(world, nat),
         Place::Host(host) => match (world.engine_if::<Peer>(host), world.engine_if::<Server>(host)) {
             (Some(peer), _) => peer_facts(world, host, peer),
-            (None, Some(server)) => server_facts(world, server),
+            (None, Some(server)) => server_facts(records, world, server),
             (None, None) => Vec::new(),
         },
     }
@@ -83,9 +87,9 @@ fn peer_facts(world: &World, host: HostId, peer: &Peer) -> Vec<Text> {
     facts
 }
 
-fn server_facts(world: &World, server: &Server) -> Vec<Text> {
+fn server_facts(records: &[Record], world: &World, server: &Server) -> Vec<Text> {
     let names = names(world);
-    let mut facts = Vec::new();
+    let mut facts = Vec::from_iter(duty(records, world));
     for registration in server.snapshot().registrations {
         let peer = names.get(&registration.peer).map_or("?", String::as_str);
         for binding in registration.bindings {

@@ -34,6 +34,10 @@ pub enum Row {
         count: usize,
         /// The step in which the first was sent.
         index: usize,
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
     },
     /// Something that is no packet, in a trace.
     Note {
@@ -94,21 +98,24 @@ pub struct HopRow {
 #[must_use]
 pub fn ladder(run: &Run, hops: &Hops, steps: &SortedMap<JourneyId, String>, all: bool, names: &World) -> Ladder {
     let mut rows = Vec::new();
-    let mut folded: Option<(usize, usize)> = None;
+    let mut folded: Option<Row> = None;
     let all = all || steps.is_empty();
     for journey in hops.journeys() {
         let step = steps.get(&journey);
         if !all && step.is_none() {
-            let first = hops.journey(journey).next().map_or(0, |hop| hop.sent);
-            folded = Some(folded.map_or((1, first), |(count, index)| (count + 1, index)));
+            if let Some(Row::Folded { count, last, .. }) = &mut folded {
+                *count += 1;
+                *last = journey.0;
+            } else {
+                let index = hops.journey(journey).next().map_or(0, |hop| hop.sent);
+                folded = Some(Row::Folded { count: 1, index, first: journey.0, last: journey.0 });
+            }
             continue;
         }
-        if let Some((count, index)) = folded.take() {
-            rows.push(Row::Folded { count, index });
-        }
+        rows.extend(folded.take());
         rows.extend(packet(run, hops, journey, step, names).map(Row::Packet));
     }
-    rows.extend(folded.map(|(count, index)| Row::Folded { count, index }));
+    rows.extend(folded);
     Ladder { columns: columns(names), length: rows.len(), rows }
 }
 

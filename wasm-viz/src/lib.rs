@@ -10,6 +10,7 @@
 pub mod api;
 pub mod branch;
 pub mod bytes;
+mod duty;
 pub mod errata;
 pub mod export;
 #[cfg(target_arch = "wasm32")]

@@ -82,7 +82,8 @@ pub const MAX_BRANCHES: usize = 64;
 pub const FIRST: &str = "f5-udp-hole-punching";
 
 impl Page {
-    /// Opens what a fragment names, at its step or else at the first drop; an empty one opens [`FIRST`].
+    /// Opens what a fragment names, at its step or else at the first drop, or where
+    /// nothing is dropped at the last numbered step; an empty one opens [`FIRST`].
     #[must_use]
     pub fn open(fragment: &str) -> Self {
         let link = Link::read(fragment);
@@ -105,7 +106,7 @@ impl Page {
         }
         page.cursor = match link.index {
             Some(index) => index.min(page.last()),
-            None => page.first_drop().unwrap_or(0),
+            None => page.key_step(),
         };
         page.view = link.view;
         page.notices = notices;
@@ -153,6 +154,12 @@ impl Page {
 
     fn last(&self) -> usize {
         self.current().run.len().saturating_sub(1)
+    }
+
+    /// The step that the scenario's story speaks of: the first drop, else the last step that its text numbers.
+    fn key_step(&self) -> usize {
+        let numbered = || self.current().milestones.last().map(|milestone| milestone.index);
+        self.first_drop().or_else(numbered).unwrap_or(0)
     }
 
     /// The step of the first packet between the peers that a NAT dropped.

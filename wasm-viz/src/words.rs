@@ -117,17 +117,29 @@ pub fn packet_name(world: &World, packet: &Packet) -> Text {
     match &packet.body {
         Body::Udp(octets) => message_name(world, octets).unwrap_or_else(|| Text::of("packet.datagram")),
         Body::Tcp(segment) => {
-            let message = segment.octets.get(2..).and_then(|octets| {
-                let length = usize::from(u16::from_be_bytes([segment.octets[0], segment.octets[1]]));
-                message_name(world, octets.get(..length)?)
-            });
-            message.unwrap_or_else(|| {
+            in_segment(&segment.octets).and_then(|octets| message_name(world, octets)).unwrap_or_else(|| {
                 let flags = flag_names(segment.flags);
                 if segment.octets.is_empty() { literal(flags) } else { Text::of("packet.octets").with("flags", flags) }
             })
         }
         Body::Icmp(_) => literal("ICMP"),
     }
+}
+
+/// The message that a segment begins with, if it holds all of it.
+fn in_segment(octets: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = octets.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
+/// Whether a packet is a relayed one.
+pub(crate) fn is_relayed(packet: &Packet) -> bool {
+    let octets = match &packet.body {
+        Body::Udp(octets) => Some(&octets[..]),
+        Body::Tcp(segment) => in_segment(&segment.octets),
+        Body::Icmp(_) => None,
+    };
+    octets.and_then(kind_name) == Some("Relayed")
 }
 
 fn message_name(world: &World, octets: &[u8]) -> Option<Text> {

@@ -147,6 +147,7 @@ impl TracePage {
                 tables: Vec::new(),
                 peers: Vec::new(),
                 knows: Vec::new(),
+                server: None,
             };
         };
         Frame {
@@ -158,6 +159,7 @@ impl TracePage {
             tables: Vec::new(),
             peers: Vec::new(),
             knows: self.knows(step),
+            server: None,
         }
     }
 

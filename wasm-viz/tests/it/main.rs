@@ -3,6 +3,7 @@
 
 mod bytes;
 mod capture;
+mod duty;
 mod links;
 mod page;
 mod race;

@@ -29,6 +29,44 @@ fn the_page_opens_on_the_first_scenario_with_one_edit_at_the_first_drop() {
 }
 
 #[test]
+fn a_scenario_without_a_drop_opens_on_its_last_numbered_step() {
+    let mut last = 0;
+    for (name, _) in scenario::ALL {
+        let mut page = Page::open(&format!("#v=1&s={name}"));
+        let view = page.view();
+        let frame = page.seek(view.cursor);
+        let drop = frame.happenings.iter().any(|happening| happening.verdict == Fate::Dropped);
+        let Some(milestone) = view.milestones.last().filter(|_| !drop) else { continue };
+        let numbered = view.milestones.iter().any(|milestone| milestone.index == view.cursor);
+        assert!(numbered, "{name} opens on {}, {:?}", view.cursor, view.milestones);
+        last += usize::from(milestone.index == view.cursor && view.cursor > 0);
+    }
+    assert!(last >= 8, "{last}");
+    let page = Page::open("#v=1&s=f6-same-nat&i=0");
+    assert_eq!(page.view().cursor, 0);
+}
+
+#[test]
+fn what_is_folded_away_is_known_by_its_first_and_its_last_packet() {
+    for (name, _) in scenario::ALL {
+        let page = Page::open(&format!("#v=1&s={name}&i=0"));
+        let ladder = |all| serde_json::to_value(page.ladder(0, all)).unwrap()["rows"].as_array().unwrap().clone();
+        let every: Vec<u64> = ladder(true).iter().map(|row| row["journey"].as_u64().unwrap()).collect();
+        let mut held = Vec::new();
+        for row in ladder(false) {
+            let (first, last) = match row["journey"].as_u64() {
+                Some(journey) => (journey, journey),
+                None => (row["first"].as_u64().unwrap(), row["last"].as_u64().unwrap()),
+            };
+            let inside: Vec<u64> = every.iter().copied().filter(|journey| (first..=last).contains(journey)).collect();
+            assert_eq!(inside.len() as u64, row["count"].as_u64().unwrap_or(1), "{name} {row}");
+            held.extend(inside);
+        }
+        assert_eq!(held, every, "{name}");
+    }
+}
+
+#[test]
 fn without_the_edit_no_punch_between_the_peers_dies() {
     let mut page = Page::open("");
     page.unedit(0).unwrap();

@@ -174,7 +174,7 @@ function measure({ smallest, most }: Limits): string[] {
       if (meet(letters(line.box), letters(next.box), 1)) report(`overlap: ${short(line.text)} and ${short(next.text)} ${at(next.box)}`);
     }
   });
-  for (const mark of document.querySelectorAll<SVGGraphicsElement>("line.hop, .end, .trail, .stop")) {
+  for (const mark of document.querySelectorAll<SVGGraphicsElement>("svg :is(line.hop, .end, .trail, .stop)")) {
     const layer = layerOf(mark);
     const scroller = mark.closest(".rows")?.getBoundingClientRect();
     for (const part of pieces(mark)) {

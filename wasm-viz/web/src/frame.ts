@@ -105,6 +105,7 @@ export interface Frame {
   tables: Table[];
   peers: Peer[];
   knows: Knows[];
+  server: Text | null;
 }
 
 export interface Happening {
@@ -186,7 +187,7 @@ export interface Ladder {
 
 export type TraceRow = PacketRow | { row: "note"; index: number; time: number; text: Text };
 
-export type LadderRow = PacketRow | { row: "folded"; count: number; index: number };
+export type LadderRow = PacketRow | { row: "folded"; count: number; index: number; first: number; last: number };
 
 export interface PacketRow {
   row: "packet";

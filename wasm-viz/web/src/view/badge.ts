@@ -5,7 +5,8 @@ import type { Page } from "../frame";
 
 /** The number that the scenario's text gives a packet, else the one in which order it was made. */
 export function numberOf(page: Page, journey: number): string {
-  return page.milestones.find((mark) => mark.journey === journey)?.step ?? `#${journey}`;
+  const step = page.milestones.find((mark) => mark.journey === journey)?.step ?? "-";
+  return step === "-" ? `#${journey}` : step;
 }
 
 export function badge(page: Page, journey: number, marked: boolean): HTMLElement {

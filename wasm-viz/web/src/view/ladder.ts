@@ -101,7 +101,7 @@ function topsOf(ladder: Ladder): number[] {
 
 /** Keeps the packet of the step in sight, with what comes before and after it. */
 function follow(list: HTMLElement, ladder: Ladder, cursor: number, store: Store): void {
-  const at = ladder.rows.findIndex((row) => row.row === "packet" && row.journey === store.state.journey);
+  const at = ladder.rows.findIndex((row) => marked(row, store));
   const index = at >= 0 ? at : ladder.rows.findLastIndex((row) => row.index <= cursor);
   if (index < 0) return;
   const top = topsOf(ladder)[index] ?? 0;
@@ -111,9 +111,15 @@ function follow(list: HTMLElement, ladder: Ladder, cursor: number, store: Store)
 
 const keyOf = (row: LadderRow): string => (row.row === "folded" ? `f${row.index}` : `p${row.journey}`);
 
+/** Whether a row is that of the marked packet, or has it folded away. */
+function marked(row: LadderRow, { state: { journey } }: Store): boolean {
+  if (row.row === "packet") return row.journey === journey;
+  return journey !== null && row.first <= journey && journey <= row.last;
+}
+
 function versionOf(row: LadderRow, cursor: number, store: Store): string {
   const { journey, language } = store.state;
-  if (row.row === "folded") return `${row.count} ${language}`;
+  if (row.row === "folded") return `${marked(row, store) && journey} ${row.count} ${language}`;
   const seen = row.hops.filter((hop) => hop.sent <= cursor).length;
   const arrived = row.hops.filter((hop) => hop.arrived !== null && hop.arrived <= cursor).length;
   return `${seen} ${arrived} ${row.journey === journey} ${language}`;
@@ -121,11 +127,13 @@ function versionOf(row: LadderRow, cursor: number, store: Store): string {
 
 function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
   if (row.row === "folded") {
-    return h("li", { class: "folded" }, h("button", {
+    const has = marked(row, store);
+    return h("li", { class: has ? "folded marked" : "folded" }, h("button", {
       type: "button",
+      "aria-current": has ? "true" : null,
       "aria-label": ui("ladder.unfold", { count: String(row.count) }),
       click: () => store.showAll(true),
-    }, ui("ladder.folded", { count: String(row.count) })));
+    }, has ? badge(store.state.page, store.state.journey ?? 0, true) : null, ui("ladder.folded", { count: String(row.count) })));
   }
   const { frame, journey } = store.state;
   const cursor = frame.index;

@@ -1,0 +1,49 @@
+// One packet, one sign: what is marked in a panel is marked in all of them.
+
+import { expect, test } from "@playwright/test";
+import { open, scrub } from "./page";
+import { names, show } from "./scenes";
+
+test("the packet of the step has one sign in map, ladder and receipt, in every scenario", async ({ page }) => {
+  test.setTimeout(120_000);
+  const other: string[] = [];
+  for (const name of await names(page)) {
+    await show(page, name, "desk", "en-light");
+    const badges = await page.evaluate(() => {
+      const of = (spot: string): string => [...new Set(Array.from(document.querySelectorAll(spot), (badge) => badge.textContent))].join(" ");
+      return { receipt: of("#receipt .badge"), ladder: of("#ladder .marked .badge"), map: of("#map .flight.marked text") };
+    });
+    if (badges.receipt === "" || badges.ladder !== badges.receipt || badges.map !== badges.receipt) other.push(`${name} ${JSON.stringify(badges)}`);
+  }
+  expect(other).toEqual([]);
+});
+
+test("a packet that is folded away marks what it is folded into", async ({ page }) => {
+  await open(page, "#v=1&s=f5-udp-hole-punching&i=9999");
+  const folded = page.locator("#ladder .folded.marked");
+  await expect(folded).toHaveCount(1);
+  await expect(folded).toContainText(await page.locator("#receipt .badge").innerText());
+  await expect(folded.locator("button")).toHaveAttribute("aria-current", "true");
+  await folded.locator("button").click();
+  await expect(folded).toHaveCount(0);
+  await expect(page.locator("#ladder .packet-row.marked .badge")).toHaveText(await page.locator("#receipt .badge").innerText());
+  await page.locator("#ladder input[type=checkbox]").uncheck();
+  await scrub(page, 33);
+  await expect(page.locator("#ladder .packet-row.marked")).toHaveCount(1);
+  await expect(folded).toHaveCount(0);
+});
+
+test("what S still does is told as soon as there is a path: nothing for a direct one, everything for a relayed one", async ({ page }) => {
+  const duty = page.locator("#story .duty");
+  for (const [name, told] of [
+    ["f5-udp-hole-punching", /^S relays nothing after \d+ ms, keeps 2 registered$/],
+    ["f6-same-nat", /^S relays nothing after \d+ ms, keeps 2 registered$/],
+    ["symmetric-pair", /^S relays everything \([1-9]\d* packets\), keeps 2 registered$/],
+  ] as const) {
+    await open(page, `#v=1&s=${name}&i=0`);
+    await expect(duty).toHaveCount(0);
+    await page.keyboard.press("End");
+    await expect(duty).toHaveText(told);
+    await expect(page.locator('#knows td[data-label="S"] li').first()).toContainText(await duty.innerText());
+  }
+});
