@@ -1,7 +1,21 @@
 // For everyone: keys, screen readers, colours, motion.
 
 import { expect, test } from "@playwright/test";
-import { grave, open, where } from "./page";
+import { type Bare, grave, open, where } from "./page";
+import { VIEWS, names, show } from "./scenes";
+
+for (const view of VIEWS) {
+  // The first test below has the parts that are the same, or made in the same way, in every scenario.
+  test(`axe finds nothing serious in any scenario where it opens: ${view}`, async ({ page }) => {
+    test.setTimeout(300_000);
+    const found: string[] = [];
+    for (const name of await names(page)) {
+      await show(page, name, "desk", view);
+      found.push(...(await grave(page, ["header", "footer", "#bytes"])).map((what) => `${name} ${what}`));
+    }
+    expect(found).toEqual([]);
+  });
+}
 
 for (const view of ["m=light&l=en", "m=dark&l=en", "m=light&l=zh", "m=dark&l=zh"]) {
   test(`axe finds nothing serious: ${view}`, async ({ page }) => {
@@ -114,4 +128,78 @@ test("the language is switched without leaving the step", async ({ page }) => {
   await page.locator("#language").click();
   await expect(page.locator("html")).toHaveAttribute("lang", "zh-Hans");
   expect(number(await where(page))).toBe(before);
+});
+
+test("every control is met by Tab, in the order of reading", async ({ page }) => {
+  await open(page);
+  const CONTROLS = "button, select, input, summary, [role=button], [tabindex='0']";
+  const wanted = await page.evaluate((controls) => {
+    const all = [...document.querySelectorAll<HTMLElement>(controls)].filter((control) => control.checkVisibility() && !(control as HTMLButtonElement).disabled);
+    all.forEach((control, number) => (control.dataset["number"] = String(number)));
+    return all.length;
+  }, CONTROLS);
+  expect(wanted).toBeGreaterThan(40);
+  const met: number[] = [];
+  for (let tab = 0; tab < wanted; tab += 1) {
+    await page.keyboard.press("Tab");
+    met.push(await page.evaluate(() => Number(document.activeElement?.getAttribute("data-number") ?? "-1")));
+  }
+  expect(met).toEqual([...met.keys()]);
+});
+
+test("a dialog keeps the focus, and gives it back", async ({ page }) => {
+  await open(page);
+  for (const opener of ["matrix", "export", "help"]) {
+    await page.locator(`#${opener}`).focus();
+    await page.keyboard.press("Enter");
+    const inside = (): Promise<boolean> => page.evaluate(() => document.activeElement?.closest("#dialog") !== null);
+    await expect.poll(inside).toBe(true);
+    for (let tab = 0; tab < 6; tab += 1) {
+      await page.keyboard.press("Tab");
+      // After the last one comes what is around the page, and then the first one.
+      expect((await inside()) || (await page.evaluate(() => document.activeElement === document.body)), opener).toBe(true);
+    }
+    if (!(await inside())) await page.keyboard.press("Tab");
+    await page.keyboard.press("Escape");
+    await expect(page.locator(`#${opener}`)).toBeFocused();
+  }
+});
+
+test("a control that is used by a key keeps the focus", async ({ page }) => {
+  await open(page);
+  for (const id of ["predict", "theme", "delay", "next"]) {
+    await page.locator(`#${id}`).focus();
+    await page.keyboard.press("Enter");
+    await expect(page.locator(`#${id}`)).toBeFocused();
+  }
+  await page.locator(".cover-nat").first().focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#preset-symmetric").focus();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("#preset-symmetric")).toBeFocused();
+  await expect(page.locator("#preset-symmetric")).toHaveAttribute("aria-pressed", "true");
+  await page.keyboard.press("Escape");
+  await expect(page.locator(".cover-nat").first()).toBeFocused();
+});
+
+test("on paper stand the story, the whole ladder and the tables, black on white", async ({ page }) => {
+  await open(page, "#v=1&s=twenty-second-timeouts&all=1&m=dark");
+  const rows = await page.evaluate(() => {
+    matchMedia("print").addEventListener("change", ({ matches }) => {
+      if (matches) Object.assign(window, { printed: document.querySelectorAll("#ladder li").length });
+    });
+    return (window as unknown as Bare).pinhole.ladder(true).rows.length;
+  });
+  expect(await page.locator("#ladder li").count()).toBeLessThan(rows);
+  await page.pdf();
+  expect(await page.evaluate(() => (window as unknown as { printed: number }).printed)).toBe(rows);
+  await page.emulateMedia({ media: "print", colorScheme: "dark" });
+  for (const part of ["#story .line", "#ladder", "#tables", "#receipt"]) {
+    await expect(page.locator(part).first()).toBeVisible();
+    await expect(page.locator(part).first()).toHaveCSS("color", "rgb(0, 0, 0)");
+  }
+  for (const part of ["body", "#tables"]) await expect(page.locator(part)).toHaveCSS("background-color", "rgb(255, 255, 255)");
+  for (const part of ["header", "footer", "#drop"]) await expect(page.locator(part)).toBeHidden();
+  const cut = await page.locator("#ladder .rows").evaluate((list) => list.scrollHeight - list.clientHeight);
+  expect(cut).toBeLessThanOrEqual(1);
 });

@@ -38,12 +38,20 @@ const VIEWS: readonly [string, View][] = [
 
 export function start(core: Core): void {
   const store = new Store(core, location.hash);
+  let opener = "";
   const draw = (): void => {
+    const held = document.activeElement;
+    if (held?.closest(".sheet") === null && held.id !== "") opener = held.id;
     document.documentElement.dataset["theme"] = store.state.theme;
     document.body.dataset["panel"] = store.state.panel;
     document.body.toggleAttribute("data-trace", store.state.page.trace !== null);
     document.title = ui("page.title");
     for (const [id, view] of VIEWS) view(byId(id), store);
+    for (const part of document.body.children) part.toggleAttribute("inert", store.state.dialog !== null && part.id !== "dialog");
+    // The focus stays where it was, though what had it was made anew; from a sheet it goes back to what opened that.
+    if (held?.isConnected === false && document.activeElement === document.body) {
+      (document.getElementById(held.id) ?? document.getElementById(opener))?.focus();
+    }
     announce(store.state);
   };
   store.listen(draw);
@@ -58,6 +66,7 @@ export function start(core: Core): void {
     store.set(next);
   });
   addEventListener("keydown", (event) => onKey(event, store));
+  matchMedia("print").addEventListener("change", draw);
   acceptDrops(store);
   draw();
 }

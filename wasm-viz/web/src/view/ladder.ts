@@ -79,7 +79,8 @@ function drawn(name: string, ladder: Ladder, cursor: number, store: Store): HTML
   const whole = tops.at(-1) ?? 0;
   const fill = (): void => {
     const from = Math.max(0, tops.findIndex((top) => top > rows.scrollTop) - 6);
-    const end = rows.scrollTop + (rows.clientHeight || 400);
+    // Paper does not scroll.
+    const end = matchMedia("print").matches ? whole : rows.scrollTop + (rows.clientHeight || 400);
     const past = tops.findIndex((top) => top > end);
     const to = Math.min(ladder.rows.length, (past < 0 ? ladder.rows.length : past) + 6);
     above.style.height = `${tops[from] ?? 0}px`;
@@ -131,9 +132,11 @@ function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
     return h("li", { class: has ? "folded marked" : "folded" }, h("button", {
       type: "button",
       "aria-current": has ? "true" : null,
-      "aria-label": ui("ladder.unfold", { count: String(row.count) }),
       click: () => store.showAll(true),
-    }, has ? badge(store.state.page, store.state.journey ?? 0, true) : null, ui("ladder.folded", { count: String(row.count) })));
+    },
+    has ? badge(store.state.page, store.state.journey ?? 0, true) : null,
+    ui("ladder.folded", { count: String(row.count) }),
+    h("span", { class: "unseen" }, " ", ui("ladder.unfold", { count: String(row.count) }))));
   }
   const { frame, journey } = store.state;
   const cursor = frame.index;

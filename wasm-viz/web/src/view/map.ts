@@ -90,6 +90,7 @@ function box(machine: Machine, { spots, box: size }: Plan, store: Store): SVGEle
     const open = (): void => store.set({ nat: machine.id });
     group.append(svg("rect", {
       class: "cover-nat",
+      id: `map-${machine.id}`,
       width: size.width,
       height: size.height,
       role: "button",

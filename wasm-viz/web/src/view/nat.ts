@@ -38,6 +38,7 @@ function presets(nat: Nat, store: Store): HTMLElement {
     h("button", {
       type: "button",
       class: "preset",
+      id: `preset-${preset.id}`,
       "data-preset": preset.id,
       "aria-pressed": String(say(preset.name) === say(nat.kind)),
       click: () => store.change((core) => core.preset(nat.nat, preset.id)),

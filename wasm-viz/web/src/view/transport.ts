@@ -25,7 +25,6 @@ export function transportView(root: HTMLElement, store: Store): void {
     "aria-valuetext": `${ui("live.step", { index: String(frame.index + 1), length: String(page.length) })} ${spoken}`,
     input: (event) => store.seek(Number((event.target as HTMLInputElement).value)),
   });
-  const focused = document.activeElement?.id;
   root.replaceChildren(
     press("first", "Home", "|«"),
     press("milestone-back", "Shift+ArrowLeft", "«"),
@@ -39,9 +38,6 @@ export function transportView(root: HTMLElement, store: Store): void {
       index: String(frame.index + 1), length: String(page.length), ms: (frame.time / 1000).toFixed(1),
     })),
   );
-  if (focused !== undefined && root.querySelector(`#${CSS.escape(focused || "x")}`) !== null) {
-    document.getElementById(focused)?.focus();
-  }
 }
 
 export function toggle(store: Store): void {
