@@ -206,8 +206,10 @@ pub const CONSENT: Duration = Duration::from_secs(30);
 
 /// The wait before a dial is repeated that a reset ended (`spec/punching-tcp.md`).
 pub const DIAL_RETRY_AFTER_RESET: Duration = Duration::from_millis(200);
-/// The wait before a dial is repeated that anything else ended, plus or minus 20 % (`spec/punching-tcp.md`).
+/// The wait before a dial is repeated that anything else ended (`spec/punching-tcp.md`).
 pub const DIAL_RETRY: Duration = Duration::from_secs(1);
+/// By how many percent either wait is longer or shorter, at random (`spec/punching-tcp.md`).
+pub const DIAL_JITTER: u8 = 20;
 /// The most dials to one candidate in an attempt (`spec/punching-tcp.md`).
 pub const MAX_DIALS: u8 = 6;
 /// How long an accepted stream has for its first frame (`spec/punching-tcp.md`).

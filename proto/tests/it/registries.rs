@@ -13,7 +13,7 @@ const CODES: &str = include_str!("../../src/wire/code.rs");
 const DISCARDS: &str = include_str!("../../src/discard.rs");
 
 /// Rows that no constant of `proto` has: the number is spelled otherwise there, or no engine keeps it.
-const NOT_IN_PROTO: [&str; 4] = ["CHANNEL_BUFFER", "DIAL_JITTER", "KEY_PACKETS", "RESET_SPREAD"];
+const NOT_IN_PROTO: [&str; 3] = ["CHANNEL_BUFFER", "KEY_PACKETS", "RESET_SPREAD"];
 
 fn registry(name: &str) -> Vec<Vec<String>> {
     let path = format!("{}/../spec/registries/{name}.csv", env!("CARGO_MANIFEST_DIR"));
@@ -372,6 +372,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("CONSENT", ms(c::CONSENT)),
         ("DIAL_RETRY_AFTER_RESET", ms(c::DIAL_RETRY_AFTER_RESET)),
         ("DIAL_RETRY", ms(c::DIAL_RETRY)),
+        ("DIAL_JITTER", c::DIAL_JITTER.to_string()),
         ("MAX_DIALS", c::MAX_DIALS.to_string()),
         ("FIRST_FRAME", ms(c::FIRST_FRAME)),
         ("MAX_UNPROVED_STREAMS", n(c::MAX_UNPROVED_STREAMS)),

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use super::volley::Agreed;
 use super::{Attempt, PeerEvent, RelayPolicy, Selection, Session};
-use crate::constants::{DIAL_RETRY, DIAL_RETRY_AFTER_RESET, GUESS_TIMEOUT, MAX_DIALS, TCP_ATTEMPT_TIMEOUT};
+use crate::constants::{
+    DIAL_JITTER, DIAL_RETRY, DIAL_RETRY_AFTER_RESET, GUESS_TIMEOUT, MAX_DIALS, TCP_ATTEMPT_TIMEOUT,
+};
 use crate::endpoint::Endpoint;
 use crate::engine::{NetError, SocketId, StreamId, Transport};
 use crate::peer::core::{Core, Purpose, Timer};
@@ -220,7 +222,19 @@ impl Session {
     }
 
     fn redial(&mut self, core: &mut Core, at: usize, error: Option<NetError>) {
-        let jitter = core.visible.below(DIAL_RETRY_JITTER);
+        let wait = match error {
+            Some(NetError::Refused | NetError::Reset) => DIAL_RETRY_AFTER_RESET,
+            // [R-TCP-005]
+            // The tuple is connected or being accepted: the stream comes by the listener.
+            Some(NetError::AddressNotAvailable | NetError::AddressInUse) => DIAL_RETRY * 2,
+            Some(NetError::Unreachable | NetError::NotPermitted | NetError::TimedOut | NetError::Other) | None => {
+                DIAL_RETRY
+            }
+        };
+        // Two sides that keep step miss each other by as much every time.
+        let spread = wait * u32::from(DIAL_JITTER) / 100;
+        let jitter = core.visible.below(u64::try_from(spread.as_micros() * 2).unwrap_or(u64::MAX));
+        let wait = wait - spread + Duration::from_micros(jitter);
         let Attempt::Running { dials, .. } = &mut self.attempt else {
             return;
         };
@@ -229,15 +243,6 @@ impl Session {
         if dial.tries >= MAX_DIALS || dial.passive || dial.early.is_some() {
             return;
         }
-        let wait = match error {
-            Some(NetError::Refused | NetError::Reset) => DIAL_RETRY_AFTER_RESET,
-            // [R-TCP-005]
-            // The tuple is connected or being accepted: the stream comes by the listener.
-            Some(NetError::AddressNotAvailable | NetError::AddressInUse) => DIAL_RETRY * 2,
-            Some(NetError::Unreachable | NetError::NotPermitted | NetError::TimedOut | NetError::Other) | None => {
-                DIAL_RETRY * 4 / 5 + Duration::from_micros(jitter)
-            }
-        };
         let at = core.now + wait;
         dial.at = Some(at);
         core.timers.set_earlier(Timer::Dial(self.handle), at);
@@ -324,5 +329,3 @@ impl Session {
 
 /// What a SYN costs of the budget, in octets.
 const SYN_OCTETS: usize = 60;
-/// The spread of [`DIAL_RETRY`], in microseconds.
-const DIAL_RETRY_JITTER: u64 = 400_000;
