@@ -93,6 +93,32 @@ fn syns_leave_at_the_same_time_so_that_none_meets_a_closed_nat() {
     assert_eq!(attempts(&trio, trio.net.a), [(Strategy::TCP_PREDICTED, 1)]);
 }
 
+/// Nothing that is asked by the relay is answered before it is repeated, so no round trip is measured on the way.
+// [R-PRED-013]
+#[test]
+fn syns_cross_on_long_lines_too_where_only_the_server_has_measured_a_round_trip() {
+    for (seed, (a, b)) in [(8, 98), (98, 8), (60, 70)].into_iter().enumerate() {
+        let strict =
+            |first| Behaviour { reset: OnReset::Forget, ..sequential(first).with_unsolicited_syn(Unsolicited::Reset) };
+        let plan = Plan {
+            nat_a: strict(50_000),
+            nat_b: strict(30_000),
+            line_a: Line::with_delay(Duration::from_millis(a)),
+            line_b: Line::with_delay(Duration::from_millis(b)),
+            ..Plan::default()
+        };
+        let mut trio = Trio::new(seed as u64, &plan, topology::two_nats, |config| {
+            config.udp = false;
+            config.strategies = only(Strategy::TCP_PREDICTED);
+        });
+        assert!(trio.register());
+        let session = trio.connect(Some(Transport::Tcp)).expect("the peer is online");
+        trio.world.run_for(Duration::from_secs(8));
+        assert_direct_and_used(&mut trio, session);
+        assert_eq!(attempts(&trio, trio.net.a), [(Strategy::TCP_PREDICTED, 1)], "{a} ms, {b} ms");
+    }
+}
+
 #[test]
 fn a_port_that_somebody_else_takes_meanwhile_needs_the_larger_window() {
     let mut trio = registered(22, sequential(50_000), sequential(30_000), only(Strategy::TCP_PREDICTED));

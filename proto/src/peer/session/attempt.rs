@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::dials::Dial;
-use super::propose::Purpose;
+use super::propose::{Purpose, by_way_of_server};
 use super::sampler::Sampler;
 use super::volley::{Agreed, Volley};
 use super::{CloseReason, PathState, PeerEvent, RelayPolicy, Session, Stage, Verdict};
@@ -95,6 +95,7 @@ impl Session {
         }
         self.transport = Some(transport);
         self.slot = leg.slot_of(transport).or(Some(slot));
+        self.told_round_trip = by_way_of_server(introduced.own_round_trip, introduced.other_round_trip);
         self.channel = introduced.channel.filter(|_| core.config.relay != RelayPolicy::Never);
         core.timers.set(Timer::Expire(self.handle), core.now + INTRODUCED_PATIENCE);
         let (session, peer) = (self.handle, self.peer);

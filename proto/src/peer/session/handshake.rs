@@ -126,6 +126,7 @@ impl Session {
         self.remote_mapping = offer.mapping;
         self.transport = Some(transport);
         self.slot = Some(slot);
+        self.told_round_trip = super::propose::by_way_of_server(introduce.own_round_trip, introduce.other_round_trip);
         self.channel = introduce.channel.filter(|_| core.config.relay != RelayPolicy::Never);
         self.relay_lane = self.association.as_mut().map(Association::lane);
         core.timers.set(Timer::Expire(self.handle), core.now + super::ASK_PATIENCE);

@@ -86,6 +86,8 @@ pub(super) struct Session {
     /// The order in which ports of the other side are guessed, once some were.
     scatter: Option<Scatter>,
     spent: Spent,
+    /// The round trip by way of the server, as it told with the introduction.
+    told_round_trip: Duration,
     remote_mapping: Mapping,
     sender: Sender,
     receiver: Receiver,
@@ -166,6 +168,7 @@ impl Session {
             proposals: Proposals::default(),
             scatter: None,
             spent: Spent::default(),
+            told_round_trip: Duration::ZERO,
             remote_mapping: Mapping::UNKNOWN,
             sender: Sender::new(),
             receiver: Receiver::default(),

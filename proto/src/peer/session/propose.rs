@@ -149,7 +149,8 @@ impl Session {
         let delay = match strategy {
             Strategy::LOW_TTL | Strategy::TCP_SEQUENTIAL_KEEP | Strategy::TCP_SEQUENTIAL_CLOSE => LOW_TTL_DELAY,
             // As long as the answer takes.
-            Strategy::TCP_PREDICTED => self.requests.round_trip().map_or(Duration::ZERO, |whole| whole / 2),
+            // [R-PRED-013]
+            Strategy::TCP_PREDICTED => self.requests.round_trip().unwrap_or(self.told_round_trip) / 2,
             _ => Duration::ZERO,
         };
         let delay = delay.min(LOW_TTL_DELAY);
@@ -576,6 +577,12 @@ impl Session {
             self.add_candidates(core, leg, endpoints, super::Told::Peer);
         }
     }
+}
+
+/// How long a packet takes to the other peer and back by way of the server, from the two round trips that the
+/// server told in microseconds.
+pub(super) fn by_way_of_server(own: u32, other: u32) -> Duration {
+    Duration::from_micros(u64::from(own) + u64::from(other))
 }
 
 /// Whether an attempt may open sockets.
