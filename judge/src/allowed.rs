@@ -59,20 +59,9 @@ impl Allowed {
     /// Whether peers with this set may use what the oracle calls so.
     #[must_use]
     pub fn has(self, technique: &str) -> bool {
-        STRATEGIES.iter().any(|strategy| {
-            let opted = *strategy != Strategy::BIRTHDAY || self.birthday;
-            strategy.name() == technique && opted && self.strategies.contains(*strategy)
+        self.strategies.iter().any(|strategy| {
+            let opted = strategy != Strategy::BIRTHDAY || self.birthday;
+            strategy.name() == technique && opted
         })
     }
 }
-
-/// Every strategy that has a name.
-const STRATEGIES: [Strategy; 7] = [
-    Strategy::PLAIN,
-    Strategy::PREDICTED,
-    Strategy::BIRTHDAY,
-    Strategy::LOW_TTL,
-    Strategy::TCP_SEQUENTIAL_KEEP,
-    Strategy::TCP_SEQUENTIAL_CLOSE,
-    Strategy::TCP_PREDICTED,
-];

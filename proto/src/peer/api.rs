@@ -109,6 +109,11 @@ impl StrategySet {
         Self(self.0 & !other.0)
     }
 
+    /// The strategies in the set, by their codes.
+    pub fn iter(self) -> impl Iterator<Item = Strategy> {
+        (0..7).map(Strategy).filter(move |strategy| self.contains(*strategy))
+    }
+
     const fn bit(strategy: Strategy) -> u16 {
         if strategy.0 < 7 { 1 << strategy.0 } else { 0 }
     }

@@ -265,22 +265,13 @@ mod tests {
                     for own_allocation in ALLOCATIONS {
                         for other_allocation in ALLOCATIONS {
                             for bits in 0..128u8 {
-                                let strategies = [
-                                    Strategy::PLAIN,
-                                    Strategy::PREDICTED,
-                                    Strategy::BIRTHDAY,
-                                    Strategy::LOW_TTL,
-                                    Strategy::TCP_SEQUENTIAL_KEEP,
-                                    Strategy::TCP_SEQUENTIAL_CLOSE,
-                                    Strategy::TCP_PREDICTED,
-                                ];
-                                let allowed = strategies.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+                                let allowed = StrategySet::ALL.iter().filter(|strategy| bits >> strategy.0 & 1 == 1);
                                 let situation = Situation {
                                     transport,
                                     own: Side { class: own, allocation: own_allocation },
                                     other: Side { class: other, allocation: other_allocation },
                                     tries: Tries::default(),
-                                    allowed: allowed.fold(StrategySet::NONE, |set, (_, strategy)| set.with(*strategy)),
+                                    allowed: allowed.fold(StrategySet::NONE, StrategySet::with),
                                 };
                                 let (rungs, _) = climb(situation);
                                 assert_eq!(rungs, expected(&situation), "{situation:?}");
