@@ -58,7 +58,6 @@ fn a_wrong_oracle_is_noticed_in_random_worlds() {
         let sides = Side::all(transport);
         for side in &sides {
             for other in 0..sides.len() {
-                // Random worlds are judged by what plain punching reaches.
                 let plain = |oracle: &Oracle| oracle.outcome(transport, *side, other, Allowed::PLAIN).is_some();
                 let before = plain(&wrong);
                 while plain(&wrong) == before {
