@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod allowed;
+mod binomial;
 pub mod oracle;
 pub mod pair;
 pub mod product;
@@ -23,5 +24,6 @@ mod side;
 pub mod worlds;
 
 pub use allowed::Allowed;
+pub use binomial::interval;
 pub use oracle::Oracle;
 pub use side::{Allocation, Reaction, Side};

@@ -12,6 +12,7 @@ use pinhole_sim::topology::{A, B};
 use pinhole_sim::worlds::Trio;
 use pinhole_sim::{HostId, Line, NatId, Node, Order, Rng};
 
+use crate::binomial::interval;
 use crate::oracle::{Sockets, Taken};
 use crate::pair::{Found, Pair};
 use crate::{Allowed, Oracle, Side};
@@ -217,27 +218,6 @@ impl Share {
     }
 }
 
-/// How many of `runs` hit with a probability of 99 %, where each does with `probability`: the least and the most.
-#[must_use]
-pub fn interval(runs: u64, probability: f64) -> (u64, u64) {
-    // The binomial distribution by its logarithms, which do not underflow.
-    let mut choose = 0.0;
-    let part = |count: u64, chance: f64| if count == 0 { 0.0 } else { count as f64 * chance.ln() };
-    let mut mass = Vec::new();
-    for hits in 0..=runs {
-        mass.push((choose + part(hits, probability) + part(runs - hits, 1.0 - probability)).exp());
-        choose += ((runs - hits) as f64 / (hits + 1) as f64).ln();
-    }
-    let beyond = |sum: &mut f64, mass: &f64| {
-        *sum += mass;
-        *sum > 0.005
-    };
-    let (mut below, mut above) = (0.0, 0.0);
-    let least = mass.iter().position(|mass| beyond(&mut below, mass)).map_or(0, |at| at as u64);
-    let most = mass.iter().rposition(|mass| beyond(&mut above, mass)).map_or(runs, |at| at as u64);
-    (least, most)
-}
-
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.guess {
@@ -263,6 +243,6 @@ const PHASES: u64 = 1_000_000;
 /// How many mappings of NAT B the client has.
 const OTHERS_MAPPINGS: u32 = 400;
 
-/// How many B has when the birthday attempt begins: towards the server's three endpoints and A's, and
+/// How many B has when the birthday attempt begins: towards the server's main endpoint, its other port and A's, and
 /// those of the samples.
-const OWN_MAPPINGS: u32 = 7;
+const OWN_MAPPINGS: u32 = 6;

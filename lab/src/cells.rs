@@ -244,9 +244,8 @@ fn expected(cell: &Cell, over: Over) -> Result<Expected, LabError> {
         return Ok(cell.expected);
     }
     let (a, b) = (cell.topology.nat_a.model(), cell.topology.nat_b.model());
-    // The first that peers use by themselves.
-    Ok(match oracle::techniques(Some(&a), Some(&b), over)?.iter().find(|technique| oracle::is_default(technique)) {
-        Some(technique) if technique == "predicted" => Expected::Predicted,
+    Ok(match oracle::technique(Some(&a), Some(&b), over)?.as_deref() {
+        Some("predicted") => Expected::Predicted,
         Some(_) => Expected::Direct,
         None => NOT_DIRECT,
     })

@@ -115,26 +115,6 @@ fn still(width: u64, taken: f64) -> f64 {
     (width as f64 - taken).clamp(0.0, 1.0)
 }
 
-/// How many of `runs` are direct with a probability of 99 %, where each is with `form`: the least and the most.
-#[must_use]
-pub fn interval(runs: usize, form: f64) -> (usize, usize) {
-    // The binomial distribution by its logarithms, which do not underflow.
-    let logarithm = |hits: usize| -> f64 {
-        let choose: f64 = (0..hits).map(|n| ((runs - n) as f64 / (n + 1) as f64).ln()).sum();
-        let part = |count: usize, chance: f64| if count == 0 { 0.0 } else { count as f64 * chance.ln() };
-        choose + part(hits, form) + part(runs - hits, 1.0 - form)
-    };
-    let mass: Vec<f64> = (0..=runs).map(|hits| logarithm(hits).exp()).collect();
-    let beyond = |sum: &mut f64, mass: &f64| {
-        *sum += mass;
-        *sum > 0.005
-    };
-    let (mut below, mut above) = (0.0, 0.0);
-    let least = mass.iter().position(|mass| beyond(&mut below, mass)).unwrap_or(0);
-    let most = mass.iter().rposition(|mass| beyond(&mut above, mass)).unwrap_or(runs);
-    (least, most)
-}
-
 /// One run.
 ///
 /// # Errors
@@ -286,16 +266,6 @@ const SETTLE: Duration = Duration::from_millis(300);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_interval_holds_ninety_nine_percent() {
-        assert_eq!(interval(300, 1.0), (300, 300));
-        assert_eq!(interval(300, 0.0), (0, 0));
-        // Of 10 throws of a coin 0 and 10 have one chance in 1,024 each, and 1 and 9 ten.
-        assert_eq!(interval(10, 0.5), (1, 9));
-        let (least, most) = interval(300, 0.991);
-        assert!((290..294).contains(&least) && most == 300, "{least} to {most}");
-    }
 
     #[test]
     fn few_sockets_meet_few_ports_as_counted() {

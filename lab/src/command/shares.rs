@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use pinhole_judge::interval;
 use pinhole_lab::enter;
-use pinhole_lab::shares::{Guess, LONGEST, MOST, Share, interval, run as guess, shares};
+use pinhole_lab::shares::{Guess, LONGEST, MOST, Share, run as guess, shares};
 
 use super::{Binaries, Scratch};
 
@@ -80,7 +81,7 @@ fn judge(share: &Share, guesses: &[Guess]) -> bool {
     widths.dedup();
     for width in widths {
         let tries = || guesses.iter().flat_map(|guess| &guess.tries).filter(|one| one.width == width);
-        let (count, hits) = (tries().count(), tries().filter(|one| one.hit).count());
+        let (count, hits) = (tries().count() as u64, tries().filter(|one| one.hit).count() as u64);
         let form = tries().map(|one| one.form).sum::<f64>() / count as f64;
         let (least, most) = interval(count, form);
         println!("    {width:>5} ports: {hits} of {count} attempts hit; {form:.4} are {least} to {most} with 99 %");
