@@ -40,6 +40,9 @@ pub struct Technique {
 pub struct Loads {
     /// Prediction, by how many ports are taken between the samples and the shots.
     pub predicted: Vec<Taken>,
+    /// The same over TCP.
+    #[serde(rename = "tcp-predicted")]
+    pub tcp_predicted: Vec<Taken>,
     /// The birthday method, by how many of its sockets have a port.
     pub birthday: Vec<Sockets>,
 }

@@ -21,7 +21,7 @@ use crate::{Allowed, Oracle, Side};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Guess {
     /// Two NATs with sequential ports, one of which somebody else uses, too.
-    Predicted(Taken),
+    Predicted(Transport, Taken),
     /// Random ports against a known one, where others leave the NAT room for some sockets only.
     Birthday(Sockets),
 }
@@ -43,8 +43,10 @@ pub struct Share {
 #[must_use]
 pub fn guesses(oracle: &Oracle) -> Vec<Guess> {
     let loads = oracle.loads();
-    let predicted = loads.predicted.iter().copied().map(Guess::Predicted);
-    let all = predicted.chain(loads.birthday.iter().copied().map(Guess::Birthday));
+    let over = |transport| move |taken: &Taken| Guess::Predicted(transport, *taken);
+    let predicted = loads.predicted.iter().map(over(Transport::Udp));
+    let all = predicted.chain(loads.tcp_predicted.iter().map(over(Transport::Tcp)));
+    let all = all.chain(loads.birthday.iter().copied().map(Guess::Birthday));
     all.filter(|guess| guess.probability() > 0.0 && guess.probability() < 1.0).collect()
 }
 
@@ -82,7 +84,7 @@ impl Guess {
     #[must_use]
     pub const fn probability(&self) -> f64 {
         match self {
-            Self::Predicted(taken) => taken.probability,
+            Self::Predicted(_, taken) => taken.probability,
             Self::Birthday(sockets) => sockets.probability,
         }
     }
@@ -93,32 +95,37 @@ impl Guess {
     /// What is wrong with the run whatever the oracle says.
     pub fn run(self, seed: u64) -> Result<bool, String> {
         match self {
-            Self::Predicted(taken) => predicted(taken, seed),
+            Self::Predicted(transport, taken) => predicted(transport, taken, seed),
             Self::Birthday(sockets) => birthday(sockets, seed),
         }
     }
 }
 
 /// A client behind NAT A opens mappings at equal intervals. Where in one of them the samples leave is not known.
-fn predicted(taken: Taken, seed: u64) -> Result<bool, String> {
-    let side = side("apd-apd-mapping-sequential");
-    let pair = Pair { transport: Transport::Udp, a: side, b: side, allowed: Allowed::DEFAULT, seed };
+fn predicted(transport: Transport, taken: Taken, seed: u64) -> Result<bool, String> {
+    let side = side(transport, "apd-apd-mapping-sequential");
+    let pair = Pair { transport, a: side, b: side, allowed: Allowed::DEFAULT, seed };
     let plan = pair.plan();
-    // A's samples, the proposal, B's samples and the answer: four ways over each of the two lines.
-    let between = (plan.line_a.up.delay + plan.line_b.up.delay) * 4;
+    // A's samples, the proposal, B's samples and the answer: four ways over each of the two lines, and two more where
+    // each sample is a connection.
+    let (ways, strategy) = match transport {
+        Transport::Udp => (4, Strategy::PREDICTED),
+        Transport::Tcp => (6, Strategy::TCP_PREDICTED),
+    };
+    let between = (plan.line_a.up.delay + plan.line_b.up.delay) * ways;
     let every = between.div_f64(taken.taken);
     let mut trio = pair.build(&plan);
     let phase = every.mul_f64(Rng::new(seed).below(PHASES) as f64 / PHASES as f64);
     let count = 60_000;
     let nat = trio.net.nat_a;
-    compete(&mut trio, nat, A, Schedule { start: Instant::ZERO + phase, every, count })?;
+    compete(&mut trio, nat, A, Schedule { transport, start: Instant::ZERO + phase, every, count })?;
     let found = played(pair, &mut trio)?;
-    Ok(found.by == Some((Strategy::PREDICTED, taken.width)))
+    Ok(found.by == Some((strategy, taken.width)))
 }
 
 /// A client behind NAT B has so many mappings that the NAT has room for some sockets only.
 fn birthday(sockets: Sockets, seed: u64) -> Result<bool, String> {
-    let (a, b) = (side("ei-apd-mapping-preserving"), side("apd-apd-mapping-random"));
+    let (a, b) = (side(Transport::Udp, "ei-apd-mapping-preserving"), side(Transport::Udp, "apd-apd-mapping-random"));
     let pair = Pair { transport: Transport::Udp, a, b, allowed: Allowed::ALL, seed };
     let mut plan = pair.plan();
     plan.nat_b.max_mappings = OTHERS_MAPPINGS + OWN_MAPPINGS + u32::from(sockets.sockets);
@@ -126,7 +133,8 @@ fn birthday(sockets: Sockets, seed: u64) -> Result<bool, String> {
     let mut trio = pair.build(&plan);
     let count = OTHERS_MAPPINGS;
     let nat = trio.net.nat_b;
-    compete(&mut trio, nat, B, Schedule { start: Instant::ZERO, every: Duration::from_millis(1), count })?;
+    let every = Duration::from_millis(1);
+    compete(&mut trio, nat, B, Schedule { transport: Transport::Udp, start: Instant::ZERO, every, count })?;
     let found = played(pair, &mut trio)?;
     let of_b = nat.map_or(0, |nat| {
         let rows = trio.world.nat(nat).rows().filter(|row| row.internal.address() == B);
@@ -141,6 +149,7 @@ fn birthday(sockets: Sockets, seed: u64) -> Result<bool, String> {
 }
 
 struct Schedule {
+    transport: Transport,
     start: Instant,
     every: Duration,
     count: u32,
@@ -153,9 +162,9 @@ fn compete(trio: &mut Trio, nat: Option<NatId>, peer: Address, schedule: Schedul
     let Address::V4(peer) = peer else { return Err("the peer has no IPv4".to_owned()) };
     let [a, b, c, d] = peer.octets();
     let host = trio.world.add_host("C", realm, &[Address::from([a, b, c, d + 100])], Line::default());
-    let Schedule { start, every, count } = schedule;
+    let Schedule { transport, start, every, count } = schedule;
     let target = Endpoint::new(Address::from([203, 0, 113, 7]), 7);
-    let plan = CompetitorPlan { target, start, every, jitter: false, count };
+    let plan = CompetitorPlan { transport, target, start, every, jitter: false, count };
     trio.world.start(host, Apart(Competitor::new(plan, Rng::new(0))));
     Ok(host)
 }
@@ -203,9 +212,10 @@ fn played(pair: Pair, trio: &mut Trio) -> Result<Found, String> {
     found.wrong.clone().map_or(Ok(found), Err)
 }
 
-fn side(name: &str) -> Side {
-    let all = Side::all(Transport::Udp);
-    let found = all.into_iter().find(|side| side.name(Transport::Udp) == name);
+/// A side by its name over UDP; over TCP it drops what it does not expect.
+fn side(transport: Transport, name: &str) -> Side {
+    let mut sides = Side::all(Transport::Udp).into_iter();
+    let found = sides.find(|side| side.name(Transport::Udp) == name).map(|side| side.over(transport));
     found.expect("the name is that of a side")
 }
 
@@ -221,7 +231,9 @@ impl Share {
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.guess {
-            Guess::Predicted(taken) => write!(f, "predicted, window {}, {} ports taken", taken.width, taken.taken)?,
+            Guess::Predicted(transport, taken) => {
+                write!(f, "predicted over {transport:?}, window {}, {} ports taken", taken.width, taken.taken)?
+            }
             Guess::Birthday(sockets) => write!(f, "birthday, {} sockets", sockets.sockets)?,
         }
         let (least, most) = interval(self.runs, self.guess.probability());

@@ -16,6 +16,35 @@ fn the_oracle_is_what_its_program_derives() {
     assert!(status.success());
 }
 
+#[test]
+fn the_worked_examples_are_what_the_program_derives_and_what_the_file_says() {
+    let spec = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec");
+    let text = std::fs::read_to_string(spec.join("reachability.md")).expect("the chapter is there");
+    let oracle = oracle();
+    let mut shown = Vec::new();
+    for example in text.split("```\n$ python3 spec/reachability.py ").skip(1) {
+        let (command, rest) = example.split_once('\n').expect("the example has lines");
+        let (printed, _) = rest.split_once("```").expect("the example ends");
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let run = Command::new("python3").arg(spec.join("reachability.py")).args(&arguments).output();
+        let output = run.expect("python3 runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), printed, "{command}");
+        let ["explain", a, b, transport, technique] = arguments[..] else { panic!("{command}") };
+        let transport = if transport == "tcp" { Transport::Tcp } else { Transport::Udp };
+        let sides = Side::all(transport);
+        let number = |name: &str| sides.iter().position(|side| side.name(transport) == name).expect("a side");
+        let listed = oracle.techniques(transport, sides[number(a)], number(b)).iter().any(|name| name == technique);
+        let ending = if listed { ": direct\n" } else { ": not direct\n" };
+        assert!(printed.ends_with(&format!("{technique}{ending}")), "{command}");
+        shown.push((transport, technique));
+    }
+    for guess in ["low-ttl", "predicted"].map(|name| (Transport::Udp, name)).into_iter().chain(
+        ["low-ttl", "tcp-predicted", "tcp-sequential-keep", "tcp-sequential-close"].map(|name| (Transport::Tcp, name)),
+    ) {
+        assert!(shown.contains(&guess), "{guess:?}");
+    }
+}
+
 /// The rows and columns of the table that the draft's and RFC 5128's readers expect, with permissions
 /// attached to the mapping.
 const KINDS: [&str; 5] = [

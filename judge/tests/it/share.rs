@@ -1,16 +1,17 @@
 //! Guesses that hit now and then.
 
 use pinhole_judge::share::{self, Guess, Share};
+use pinhole_proto::Transport;
 
 use crate::oracle;
 
 #[test]
 fn guesses_hit_as_often_as_the_oracle_says_while_others_take_ports() {
     let guesses = share::guesses(&oracle());
-    assert!(guesses.len() >= 12, "{guesses:?}");
+    assert!(guesses.len() >= 18, "{guesses:?}");
     // Wide windows and many sockets take long.
     let few = |guess: &Guess| match guess {
-        Guess::Predicted(taken) => taken.width < 64,
+        Guess::Predicted(_, taken) => taken.width < 64,
         Guess::Birthday(sockets) => sockets.sockets < 100,
     };
     for guess in guesses.into_iter().filter(few) {
@@ -22,13 +23,13 @@ fn guesses_hit_as_often_as_the_oracle_says_while_others_take_ports() {
 #[test]
 fn a_wrong_probability_is_noticed() {
     let guess = share::guesses(&oracle()).into_iter().find_map(|guess| match guess {
-        Guess::Predicted(taken) if (taken.width, taken.taken) == (1, 0.25) => Some(taken),
+        Guess::Predicted(Transport::Udp, taken) if (taken.width, taken.taken) == (1, 0.25) => Some(taken),
         _ => None,
     });
     let mut taken = guess.expect("the oracle has it");
-    assert!(share::run(Guess::Predicted(taken), 60).agrees());
+    assert!(share::run(Guess::Predicted(Transport::Udp, taken), 60).agrees());
     taken.probability = 0.25;
-    assert!(!share::run(Guess::Predicted(taken), 60).agrees());
+    assert!(!share::run(Guess::Predicted(Transport::Udp, taken), 60).agrees());
 }
 
 #[test]

@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::any::Any;
 
-use pinhole_proto::{Discard, Duration, Endpoint, Input, Instant, Output, SocketId, Transport};
+use pinhole_proto::{Discard, Duration, Endpoint, Input, Instant, Output, SocketId, StreamId, Transport};
 
 use crate::node::{Node, Order};
 use crate::rng::Rng;
 
-/// A host that sends one datagram after another, each from a port of its own, so that each takes a
+/// A host that sends one datagram or SYN after another, each from a port of its own, so that each takes a
 /// mapping. It runs on a host like an engine; when it sends follows from its seed.
 #[derive(Clone, Debug)]
 pub struct Competitor {
@@ -23,6 +23,8 @@ pub struct Competitor {
 /// What a competitor does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompetitorPlan {
+    /// Whether it sends datagrams or dials. It hangs up at once.
+    pub transport: Transport,
     /// Where it sends.
     pub target: Endpoint,
     /// When it begins.
@@ -49,7 +51,7 @@ impl Competitor {
         Self { plan, rng, next, taken: 0, orders: VecDeque::new() }
     }
 
-    /// How many datagrams it has sent.
+    /// How many mappings it has taken.
     #[must_use]
     pub const fn taken(&self) -> u32 {
         self.taken
@@ -78,15 +80,24 @@ impl Node for Competitor {
     }
 
     fn drain(&mut self, _now: Instant, sink: &mut dyn FnMut(Order<'_>)) -> Option<Instant> {
-        let CompetitorPlan { target, .. } = self.plan;
+        let CompetitorPlan { transport, target, .. } = self.plan;
         while let Some(step) = self.orders.pop_front() {
             match step {
                 Step::Open(socket) => {
                     let family = target.family();
-                    sink(Output::Open { socket, transport: Transport::Udp, family, port: 0, share: None });
+                    sink(Output::Open { socket, transport, family, port: 0, share: None });
                 }
                 Step::Send(socket) => {
-                    sink(Output::Transmit { socket, local: None, remote: target, ttl: None, payload: b"mine" });
+                    let stream = StreamId(u64::from(socket.0));
+                    match transport {
+                        Transport::Udp => {
+                            sink(Output::Transmit { socket, local: None, remote: target, ttl: None, payload: b"mine" });
+                        }
+                        Transport::Tcp => {
+                            sink(Output::Dial { stream, from: socket, local: None, remote: target, ttl: None });
+                            sink(Output::Close { stream, abort: true });
+                        }
+                    }
                     sink(Output::Shut { socket });
                 }
             }

@@ -29,16 +29,17 @@ fn an_unsolicited_syn_is_answered_after_six_seconds() {
 
 #[test]
 fn a_competitor_takes_the_port_that_was_counted_on() {
-    let ports = |rival: bool| {
+    let ports = |rival: Option<Transport>| {
         let mut world = World::new(1);
         let plan = Plan { nat_a: Behaviour::symmetric_sequential(62_000), ..Plan::default() };
         let net = topology::two_nats(&mut world, &plan);
         let nat = net.nat_a.expect("A is behind a NAT");
-        let host = world.add_host("rival", world.inside(nat), &[at("10.0.0.9:0").address()], Line::default());
-        if rival {
+        let rival_at = at("10.0.0.9:0");
+        let host = world.add_host("rival", world.inside(nat), &[rival_at.address()], Line::default());
+        if let Some(transport) = rival {
             let start = Instant::ZERO + SECOND;
             let target = at("138.76.29.7:9");
-            let plan = CompetitorPlan { target, start, every: SECOND, jitter: true, count: 3 };
+            let plan = CompetitorPlan { transport, target, start, every: SECOND, jitter: true, count: 3 };
             world.start(host, Competitor::new(plan, Rng::new(1)));
         }
         world.start(net.a, node(Toy::default().at(0, Do::Open(1, Transport::Udp, 1234))));
@@ -46,17 +47,21 @@ fn a_competitor_takes_the_port_that_was_counted_on() {
         world.run_for(SECOND * 10);
         tell(&mut world, net.a, Do::Send(1, at("138.76.29.7:31000"), vec![]));
         world.run_for(SECOND);
-        if rival {
-            assert_eq!(
-                world.trace().receipts().filter(|(record, _)| record.from == pinhole_sim::Place::Host(host)).count(),
-                3
-            );
+        let of_rival = |transport| {
+            let rows = world.nat(nat).rows();
+            let of = rows.filter(|row| row.internal.address() == rival_at.address() && row.transport == transport);
+            of.count()
+        };
+        for transport in [Transport::Udp, Transport::Tcp] {
+            assert_eq!(of_rival(transport), if rival == Some(transport) { 3 } else { 0 });
         }
         let a = at("10.0.0.1:1234");
         world.nat(nat).rows().filter(|row| row.internal == a).map(|row| row.external.port()).collect::<Vec<_>>()
     };
-    assert_eq!(ports(false), [62_000, 62_001]);
-    assert_eq!(ports(true), [62_000, 62_004]);
+    assert_eq!(ports(None), [62_000, 62_001]);
+    assert_eq!(ports(Some(Transport::Udp)), [62_000, 62_004]);
+    // Each transport has ports of its own.
+    assert_eq!(ports(Some(Transport::Tcp)), [62_000, 62_001]);
 }
 
 #[test]
