@@ -51,6 +51,7 @@ mod replay;
 mod request;
 mod rng;
 pub mod seal;
+mod sequence;
 pub mod server;
 pub mod sorted;
 pub mod time;

@@ -78,7 +78,10 @@ fn shared(behaviour: &mut Behaviour, half: &NatReport) {
         Some(netcheck::Allocation::Sequential { first, step }) => {
             behaviour.fresh_port = FreshPort::Sequential;
             behaviour.first_port = first;
-            behaviour.port_step = step;
+            let (lowest, highest) = behaviour.ports;
+            // The model counts up, round and round.
+            let around = if step.cast_signed() < 0 { highest.wrapping_sub(lowest).wrapping_add(1) } else { 0 };
+            behaviour.port_step = around.wrapping_add(step);
         }
         Some(netcheck::Allocation::Random) => behaviour.fresh_port = FreshPort::Random,
         None => {}

@@ -127,7 +127,7 @@ pub enum Allocation {
     Sequential {
         /// The first port that was seen to be given out.
         first: u16,
-        /// The distance from one to the next.
+        /// The distance from one to the next, modulo 65,536: above 32,767 where they go down.
         step: u16,
     },
     /// Anywhere.

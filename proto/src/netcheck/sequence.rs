@@ -2,39 +2,43 @@
 
 use super::report::Allocation;
 use crate::peer::Certainty;
+use crate::sequence::{distances, step};
 
 /// The class of the allocation that gave out `ports`, in that order, and how sure it is.
 ///
-/// Sequential: each port is above the one before by at most [`MAX_GAP`] times the smallest distance, and by
-/// at most [`MAX_STEP`]; what lies between was given to somebody else. One port that is far below the rest may be the
-/// end of the range. Random: anything else, and proved when the ports went down twice, which no counter does within
-/// a few packets.
+/// Sequential: they follow each other as those of a forecast do, save that one may lie behind: a counter begins again
+/// at the end of its range. Random: anything else, and proved when the ports went either way twice, which no counter
+/// does within a few packets.
 pub(crate) fn classify(ports: &[u16]) -> Option<(Allocation, Certainty)> {
     if ports.len() < MIN_SAMPLES {
         return None;
     }
-    let pairs = || ports.windows(2).map(|pair| (pair[0], pair[1]));
-    let down = pairs().filter(|(before, after)| after <= before).count();
-    let step = pairs().filter(|(before, after)| after > before).map(|(before, after)| after - before).min();
-    let (Some(step @ 1..=MAX_STEP), 0..=1) = (step, down) else {
-        return Some((Allocation::Random, if down >= 2 { Certainty::Proved } else { Certainty::Consistent }));
-    };
-    let gap = step.saturating_mul(MAX_GAP);
-    let regular = pairs().all(|(before, after)| after <= before || after - before <= gap);
-    if !regular {
-        return Some((Allocation::Random, Certainty::Consistent));
+    let distances = distances(ports);
+    let sequential = |step| Allocation::Sequential { first: ports[0], step };
+    if let Some(step) = step(&distances) {
+        let exact = distances.iter().all(|distance| distance.cast_unsigned() == step);
+        let certainty = if exact && ports.len() > MIN_SAMPLES { Certainty::Proved } else { Certainty::Consistent };
+        return Some((sequential(step), certainty));
     }
-    let exact = down == 0 && pairs().all(|(before, after)| after - before == step);
-    let certainty = if exact && ports.len() > MIN_SAMPLES { Certainty::Proved } else { Certainty::Consistent };
-    Some((Allocation::Sequential { first: ports[0], step }, certainty))
+    if let Some(step) = (0..distances.len()).find_map(|end| step_but(ports, &distances, end)) {
+        return Some((sequential(step), Certainty::Consistent));
+    }
+    let ways =
+        [1, -1].map(|way| ports.windows(2).filter(move |pair| way * (i32::from(pair[1]) - i32::from(pair[0])) > 0));
+    let proved = ways.into_iter().all(|way| way.count() > 1);
+    Some((Allocation::Random, if proved { Certainty::Proved } else { Certainty::Consistent }))
+}
+
+/// The step of the ports but at one place, where they come to the end of the range: the port goes the other way there.
+fn step_but(ports: &[u16], distances: &[i16], end: usize) -> Option<u16> {
+    let others = [&distances[..end], &distances[end + 1..]].concat();
+    let step = step(&others)?;
+    let upwards = step.cast_signed() > 0;
+    ((ports[end + 1] < ports[end]) == upwards).then_some(step)
 }
 
 /// The fewest ports that tell anything: with two distances the odds that chance looks regular are 1 to a million.
 pub(super) const MIN_SAMPLES: usize = 3;
-/// The largest distance of neighbours that still counts as a step.
-const MAX_STEP: u16 = 16;
-/// The most steps from one sample to the next.
-const MAX_GAP: u16 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -51,13 +55,19 @@ mod tests {
         assert_eq!(class(&[62_000, 62_002, 62_004, 62_006]), sequential(62_000, 2));
         assert_eq!(class(&[62_000, 62_001, 62_004, 62_005]), sequential(62_000, 1));
         assert_eq!(class(&[65_534, 65_535, 1_024, 1_025]), sequential(65_534, 1));
+        assert_eq!(class(&[62_004, 62_002, 61_998, 61_996]), sequential(62_004, 0xfffe));
+        assert_eq!(class(&[1_025, 1_024, 65_535, 65_534]), sequential(1_025, 0xffff));
+        assert_eq!(class(&[65_535, 0, 1]), sequential(65_535, 1));
     }
 
     #[test]
-    fn ports_from_anywhere_are_random_and_proved_so_when_they_go_down_twice() {
-        assert_eq!(classify(&[9_000, 50_000, 2_000, 1_500]), Some((Allocation::Random, Certainty::Proved)));
+    fn ports_from_anywhere_are_random_and_proved_so_when_they_go_either_way_twice() {
+        assert_eq!(classify(&[9_000, 50_000, 2_000, 41_000, 1_500]), Some((Allocation::Random, Certainty::Proved)));
+        assert_eq!(classify(&[9_000, 50_000, 2_000, 1_500]), Some((Allocation::Random, Certainty::Consistent)));
         assert_eq!(classify(&[9_000, 20_000, 41_000, 60_000]), Some((Allocation::Random, Certainty::Consistent)));
-        assert_eq!(class(&[9_000, 9_001, 41_000]), Some(Allocation::Random));
+        for random in [[9_000, 9_001, 41_000], [9_001, 9_000, 1_024], [62_000, 62_002, 62_005], [62_000; 3]] {
+            assert_eq!(class(&random), Some(Allocation::Random), "{random:?}");
+        }
     }
 
     #[test]

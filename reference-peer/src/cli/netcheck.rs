@@ -154,7 +154,9 @@ fn describe(transport: &str, half: &NatReport, cone: Option<&str>) -> String {
     text.push('\n');
     let allocation = Property {
         value: half.allocation.value.map(|allocation| match allocation {
-            Allocation::Sequential { first, step } => format!("sequential, step {step}, from {first} on"),
+            Allocation::Sequential { first, step } => {
+                format!("sequential, step {}, from {first} on", step.cast_signed())
+            }
             Allocation::Random => "random".to_owned(),
         }),
         certainty: half.allocation.certainty,

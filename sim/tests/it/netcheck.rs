@@ -243,6 +243,10 @@ fn the_profile_of_a_nat_behaves_as_the_nat_did() {
     assert_eq!(both(7, plain.with_unsolicited_syn(Unsolicited::Reset)), plain.with_unsolicited_syn(Unsolicited::Reset));
     let differs = Behaviour { tcp_mapping: Some(Kind::AddressDependent), rewrite_payload: false, ..plain };
     assert_eq!(both(8, differs), differs);
+    // Ports that go down are ports that go up nearly all the way round.
+    let down = Behaviour { port_step: 64_511, ..plain.with_unsolicited_syn(Unsolicited::Reset) };
+    assert_eq!(down.ports, (1_024, 65_535));
+    assert_eq!(both(9, down), down);
 }
 
 #[test]

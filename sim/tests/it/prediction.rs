@@ -94,6 +94,19 @@ fn a_sequential_nat_meets_a_port_restricted_cone_from_either_side() {
     }
 }
 
+/// Ports that go up nearly all the way round go down.
+// [R-PRED-002]
+#[test]
+fn ports_that_go_down_are_followed() {
+    let down = |first| Behaviour { port_step: 64_511, ..sequential(first) };
+    assert_eq!(down(0).ports, (1_024, 65_535));
+    let mut trio = registered(8, &plan(down(50_000), down(30_000)));
+    let session = trio.connect(Some(Transport::Udp)).expect("the peer is online");
+    trio.world.run_for(Duration::from_secs(10));
+    assert_direct_and_used(&mut trio, session);
+    assert_eq!(attempts(&trio, trio.net.a), [(Strategy::PREDICTED, 1)]);
+}
+
 /// Each packet that comes in is answered from another port, which the other side has not heard from: such paths
 /// fill the table long before the prediction.
 #[test]

@@ -2,12 +2,13 @@
 
 use alloc::vec::Vec;
 
-use crate::constants::{MAX_SAMPLE_TRIES, MAX_STEP, SAMPLE_RETRY, SAMPLES};
+use crate::constants::{MAX_SAMPLE_TRIES, SAMPLE_RETRY, SAMPLES};
 use crate::endpoint::Endpoint;
 use crate::engine::{SocketId, StreamId, Transport};
 use crate::peer::api::SessionHandle;
 use crate::peer::core::{Core, Purpose, Timer};
 use crate::peer::leg::discovery;
+use crate::sequence::{distances, step};
 use crate::wire::code::Allocation;
 use crate::wire::control::Forecast;
 use crate::wire::discover::TransactionId;
@@ -209,18 +210,10 @@ fn classify(ports: &[u16], locals: &[Option<u16>]) -> (Allocation, u16) {
     if ports.iter().zip(locals).all(|(port, local)| Some(*port) == *local) {
         return (Allocation::PRESERVING, 0);
     }
-    let distances = || ports.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]).cast_signed());
-    let upwards = distances().all(|distance| distance > 0);
-    let downwards = distances().all(|distance| distance < 0);
-    let smallest = distances().map(i16::unsigned_abs).min().unwrap_or(0);
-    let regular = distances().all(|distance| {
-        let distance = distance.unsigned_abs();
-        distance <= MAX_STEP && smallest != 0 && distance % smallest == 0
-    });
-    if !(upwards || downwards) || !regular {
-        return (Allocation::RANDOM, 0);
+    match step(&distances(ports)) {
+        Some(step) => (Allocation::SEQUENTIAL, step),
+        None => (Allocation::RANDOM, 0),
     }
-    (Allocation::SEQUENTIAL, if upwards { smallest } else { smallest.wrapping_neg() })
 }
 
 #[cfg(test)]
