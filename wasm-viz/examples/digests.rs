@@ -1,8 +1,11 @@
 //! Prints what the runs of all scenarios are here, for a browser to compare: the digest of each, its length, and
-//! the frames of steps all along it, each as a sum over the very octets that the page is handed.
+//! the frames of steps all along it, each as a sum over the very octets that the page is handed; and every cell of
+//! the outcome matrix.
 
 use pinhole_sim::scenario;
 use pinhole_viz::api::Api;
+use pinhole_viz::matrix;
+use pinhole_viz::nats::PRESETS;
 use serde_json::{Value, json};
 
 fn main() {
@@ -20,7 +23,9 @@ fn main() {
         let digest: Value = serde_json::from_str(&api.call("digest", "null")).unwrap_or_default();
         runs.insert((*name).to_owned(), json!({ "digest": digest["ok"], "length": length, "frames": frames }));
     }
-    println!("{}", Value::Object(runs));
+    let kinds = || PRESETS.iter().map(|(kind, _)| *kind);
+    let cells: Vec<_> = kinds().flat_map(|a| kinds().filter_map(move |b| matrix::cell(a, b).ok())).collect();
+    println!("{}", json!({ "runs": runs, "cells": cells }));
 }
 
 /// FNV-1a: short to write down twice.
@@ -29,4 +34,4 @@ fn sum(octets: &[u8]) -> u32 {
 }
 
 /// The most frames of a run that are compared.
-const FRAMES: u64 = 24;
+const FRAMES: u64 = 64;

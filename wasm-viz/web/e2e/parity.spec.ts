@@ -4,23 +4,34 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "@playwright/test";
+import type { Cell } from "../src/frame";
 import { type Bare, open, scenarios } from "./page";
 
 interface Native {
+  runs: Record<string, Run>;
+  cells: Cell[];
+}
+
+interface Run {
   digest: string;
   length: number;
   frames: [number, number][];
+}
+
+/** What the native program says; it is an error not to have asked it. */
+function native(): Native {
+  expect(existsSync(FILE), "cargo xtask viz test writes e2e/native.json").toBe(true);
+  return JSON.parse(readFileSync(FILE, "utf8")) as Native;
 }
 
 const FILE = new URL("./native.json", import.meta.url);
 
 test("every scenario has the digest and the frames that it has natively", async ({ page }) => {
   test.setTimeout(300_000);
-  expect(existsSync(FILE), "cargo xtask viz test writes e2e/native.json").toBe(true);
-  const native = JSON.parse(readFileSync(FILE, "utf8")) as Record<string, Native>;
+  const { runs } = native();
   await open(page);
-  expect(Object.keys(native).sort()).toEqual((await scenarios(page)).sort());
-  for (const [name, wanted] of Object.entries(native)) {
+  expect(Object.keys(runs).sort()).toEqual((await scenarios(page)).sort());
+  for (const [name, wanted] of Object.entries(runs)) {
     const found = await page.evaluate(({ name, steps }) => {
       const { pinhole } = window as unknown as Bare;
       const { length } = pinhole.open(`#v=1&s=${name}&i=0`);
@@ -31,6 +42,17 @@ test("every scenario has the digest and the frames that it has natively", async 
       return { digest: pinhole.digest(), length, frames };
     }, { name, steps: wanted.frames.map(([index]) => index) });
     expect(found, name).toEqual(wanted);
+  }
+});
+
+test("every cell of the matrix is the run that it is natively", async ({ page }) => {
+  test.setTimeout(120_000);
+  const { cells } = native();
+  expect(cells.length).toBeGreaterThanOrEqual(36);
+  await open(page);
+  for (const cell of cells) {
+    const found = await page.evaluate(({ a, b }) => (window as unknown as Bare).pinhole.cell(a, b), cell);
+    expect(found, `${cell.a} ${cell.b}`).toEqual(cell);
   }
 });
 
