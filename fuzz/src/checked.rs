@@ -12,11 +12,11 @@ use std::fmt::Debug;
 use pinhole_proto::constants::MAX_PACKET;
 use pinhole_proto::engine::MAX_UNWRITTEN;
 use pinhole_proto::peer::{PathInfo, PathState, Peer, PeerEvent, PeerSnapshot, SessionHandle};
-use pinhole_proto::server::{RateTables, Server, ServerEvent, ServerSnapshot};
+use pinhole_proto::server::{RateTables, Recipient, Server, ServerEvent, ServerSnapshot, UnregisterReason};
 use pinhole_proto::wire::{Deframer, Packet};
 use pinhole_proto::{
-    CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Output, PeerId, SocketId, StreamId, StreamInput,
-    Transport,
+    Address, CommandError, Discard, Duration, Endpoint, Engine, Input, Instant, Output, PeerId, SocketId, StreamId,
+    StreamInput, Transport,
 };
 
 /// An engine that can be looked at.
@@ -29,13 +29,25 @@ pub trait Subject: Engine + Clone {
     fn told(event: Self::Event<'_>) -> Self::Told;
     /// The state, without discard counters, rates, and the record of early punches.
     fn state(&self) -> Self::State;
+    /// The stream that the engine gave away with an event.
+    fn given_away(_told: &Self::Told) -> Option<StreamId> {
+        None
+    }
 }
 
 /// What a server told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServerTold {
-    /// A registration or a binding took effect.
-    Registered(PeerId, Transport, Endpoint),
+    /// A registration or a binding took effect, and since when the registration counts.
+    Registered(PeerId, Transport, Endpoint, Instant),
+    /// A registration ended, and not because the peer registered anew.
+    Unregistered(PeerId),
+    /// A message for another engine.
+    Forward(Recipient, Vec<u8>),
+    /// A datagram for the engine of a shard.
+    Misdirected(u8, SocketId, Option<Address>, Endpoint, Vec<u8>),
+    /// A stream for the engine of a shard, with what arrived on it.
+    Misplaced(u8, SocketId, StreamId, Vec<u8>),
     /// Anything else, in words.
     Other(String),
 }
@@ -75,7 +87,19 @@ impl Subject for Server {
 
     fn told(event: ServerEvent<'_>) -> ServerTold {
         match event {
-            ServerEvent::Registered { peer, transport, public, .. } => ServerTold::Registered(peer, transport, public),
+            ServerEvent::Registered { peer, transport, public, since } => {
+                ServerTold::Registered(peer, transport, public, since)
+            }
+            ServerEvent::Unregistered { peer, reason } if reason != UnregisterReason::Replaced => {
+                ServerTold::Unregistered(peer)
+            }
+            ServerEvent::Forward { to, payload, .. } => ServerTold::Forward(to, payload.to_vec()),
+            ServerEvent::Misdirected { shard, socket, local, remote, payload } => {
+                ServerTold::Misdirected(shard, socket, local, remote, payload.to_vec())
+            }
+            ServerEvent::Misplaced { shard, stream, socket, octets } => {
+                ServerTold::Misplaced(shard, socket, stream, octets.to_vec())
+            }
             event => ServerTold::Other(format!("{event:?}")),
         }
     }
@@ -85,6 +109,13 @@ impl Subject for Server {
         snapshot.discards.clear();
         snapshot.rates = RateTables::default();
         snapshot
+    }
+
+    fn given_away(told: &ServerTold) -> Option<StreamId> {
+        match told {
+            ServerTold::Misplaced(_, _, stream, _) => Some(*stream),
+            _ => None,
+        }
     }
 }
 
@@ -323,7 +354,11 @@ impl<E: Subject> Checked<E> {
             Order::Close(stream) => {
                 assert!(self.streams.remove(stream).is_some(), "closes {stream:?}, which is open");
             }
-            Order::Event(_) => {}
+            Order::Event(told) => {
+                if let Some(stream) = E::given_away(told) {
+                    assert!(self.streams.remove(&stream).is_some(), "gives {stream:?} away, which is open");
+                }
+            }
         }
     }
 

@@ -10,9 +10,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use pinhole_proto::peer::{
-    Accept, Peer, PeerCommand, PeerConfig, PeerReply, RelayPolicy, SessionHandle, StrategySet,
-};
+use pinhole_proto::peer::{Accept, Peer, PeerCommand, PeerConfig, PeerReply, RelayPolicy, SessionHandle, StrategySet};
 use pinhole_proto::server::{Limits, Server, ServerConfig};
 use pinhole_proto::{
     Address, Duration, Endpoint, Input, Instant, Interface, NetError, SocketId, StreamId, StreamInput, Transport,

@@ -97,6 +97,20 @@ fn server_scripts() -> Vec<Vec<u8>> {
     // Replays, changed and unchanged, and the end of everything.
     all.push(vec![5, 15, 0, 0, 0, 0, 6, 0, 1, 5, 0, 40, 6, 15, 0, 6, 0, 10, 9, 3, 12, 0, 0xff, 12, 1, 0xff]);
     all.push([vec![7, 0], counted(b"\x0a\x01\x00\x00garbage and more of it"), vec![17, 0, 0xa5]].concat());
+    // Between two engines: a question that is lost, repeated, late, changed, or comes back.
+    let connect = [3, 0, 0, 8, 0x01, 0, 3];
+    for between in [&[19, 0][..], &[18, 1, 18, 0, 18, 1], &[19, 1], &[20, 2, 0, 0, 0, 0], &[20, 2, 0, 9, 0, 30]] {
+        all.push([&connect[..], between, &[3, 1, 0, 11, 0x80, 12, 0, 0x1e, 20, 0, 1, 0, 0, 0, 12, 0, 0x1f]].concat());
+    }
+    // The relay over two engines, from datagrams and from streams, with packets lost and in another order.
+    all.push(vec![13, 0, 0, 0xef, 0, 13, 1, 1, 0xef, 0, 18, 2, 19, 0, 18, 0, 12, 0, 0x1f]);
+    all.push(vec![
+        3, 3, 0, 8, 0x02, 1, 3, 12, 0, 0, 3, 2, 0, 11, 0x80, 12, 0, 0, 13, 3, 0, 0xff, 0, 18, 2, 12, 0, 0, 11, 3, 12,
+        0, 0x2f,
+    ]);
+    // A client whose packets reach the other engine, over both transports; and one that registers there.
+    all.push(vec![14, 0, 2, 3, 0, 0, 4, 0, 0x5e, 12, 0, 0x1e, 14, 3, 1, 8, 3, 3, 3, 0, 4, 0, 0x5e, 12, 0, 0x1f]);
+    all.push(vec![14, 0, 2, 1, 0, 0, 2, 0, 18, 0, 14, 0, 0, 3, 0, 0, 4, 0, 0x5e, 12, 0, 0x1e]);
     all
 }
 
