@@ -11,7 +11,7 @@ use crate::page::{Page, Refused};
 use crate::run::Edit;
 use crate::text::Text;
 use crate::trace::TracePage;
-use crate::{export, lessons, matrix};
+use crate::{export, json, lessons, matrix, scenarios};
 
 /// The page behind its calls.
 #[derive(Default)]
@@ -161,8 +161,8 @@ fn first() -> Page {
 }
 
 fn catalogue() -> Catalogue {
-    let entry = |(id, text): &(&'static str, &'static str)| {
-        let source = scenario::Scenario::from_json(text).map(|scenario| scenario.source).unwrap_or_default();
+    let entry = |(id, _): &(&'static str, &'static str)| {
+        let source = scenarios::named(id).map(|scenario| scenario.source).unwrap_or_default();
         Entry { id, title: Text::of(format!("title.{id}")), source }
     };
     Catalogue {
@@ -176,16 +176,16 @@ fn reply(answer: Result<String, Refused>) -> String {
     match answer {
         Ok(value) => format!(r#"{{"ok":{value}}}"#),
         Err(Refused(text)) => {
-            let text = serde_json::to_string(&text).expect("a text is strings alone");
+            let text = json::write(&text).expect("a text is strings alone");
             format!(r#"{{"refused":{text}}}"#)
         }
     }
 }
 
 fn read<T: DeserializeOwned>(argument: &str) -> Result<T, Refused> {
-    serde_json::from_str(argument).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
+    json::read(argument).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
 }
 
 fn value<T: Serialize>(value: &T) -> Result<String, Refused> {
-    serde_json::to_string(value).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
+    json::write(value).map_err(|error| Refused(Text::of("notice.argument").with("why", error)))
 }

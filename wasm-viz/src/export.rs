@@ -7,6 +7,7 @@ use pinhole_sim::{Place, World};
 
 use crate::bytes::{Capture, image};
 use crate::frame::Fate;
+use crate::json;
 use crate::ladder::{HopRow, Ladder, PacketRow, Row};
 use crate::run::Run;
 use crate::text::{Operand, Text};
@@ -47,8 +48,8 @@ pub fn pcapng(run: &Run, names: &World) -> Result<Vec<u8>, String> {
 /// What became of a packet, as keys and operands.
 fn comment(what: &What) -> String {
     match what {
-        What::Decided(receipt) => serde_json::to_string(receipt).unwrap_or_default(),
-        What::Delivered(receipt) | What::NoSocket(receipt) => serde_json::to_string(receipt).unwrap_or_default(),
+        What::Decided(receipt) => json::write(receipt).unwrap_or_default(),
+        What::Delivered(receipt) | What::NoSocket(receipt) => json::write(receipt).unwrap_or_default(),
         What::Sent(_) => String::new(),
         What::Copied(_) => "copied".into(),
         What::Lost => "lost".into(),

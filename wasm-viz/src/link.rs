@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
+use crate::json;
 use crate::run::Edit;
 use crate::text::Text;
 
@@ -83,8 +84,8 @@ impl Link {
         parts.extend(self.scenario.iter().map(|name| format!("s={name}")));
         parts.extend(self.seed.iter().map(|seed| format!("seed={seed}")));
         if let Some(edits) = &self.edits {
-            let json = serde_json::to_vec(edits).unwrap_or_default();
-            parts.push(format!("x={}", Base64UrlUnpadded::encode_string(&json)));
+            let json = json::write(edits).unwrap_or_default();
+            parts.push(format!("x={}", Base64UrlUnpadded::encode_string(json.as_bytes())));
         }
         parts.extend(self.index.iter().map(|index| format!("i={index}")));
         let known = self.view.iter().filter(|(key, _)| VIEW.contains(&key.as_str()));
@@ -100,7 +101,7 @@ fn edits(value: &str) -> Result<Vec<Edit>, String> {
     }
     let json = Base64UrlUnpadded::decode_vec(value).map_err(|error| error.to_string())?;
     let json = String::from_utf8(json).map_err(|error| error.to_string())?;
-    serde_json::from_str(&json).map_err(|error| error.to_string())
+    json::read(&json).map_err(|error| error.to_string())
 }
 
 /// Values of the page are words and numbers; anything else in them would end the value.

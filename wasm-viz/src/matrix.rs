@@ -1,8 +1,8 @@
 //! The outcome of each kind of NAT with each other one: a table of runs.
 
+use pinhole_sim::Behaviour;
 use pinhole_sim::action::Action;
 use pinhole_sim::nat::{Field, Value};
-use pinhole_sim::{Behaviour, scenario};
 use serde::Serialize;
 
 use crate::link::Link;
@@ -10,6 +10,7 @@ use crate::nats::PRESETS;
 use crate::outcome::Outcome;
 use crate::page::{FIRST, Page, Refused};
 use crate::run::Edit;
+use crate::scenarios;
 use crate::text::Text;
 
 /// One run of the table.
@@ -49,7 +50,7 @@ pub fn cell(a: &str, b: &str) -> Result<Cell, Refused> {
 pub fn preset_edits(nat: &str, preset: &str) -> Result<Vec<Edit>, Refused> {
     let unknown = || Refused(Text::of("notice.no-preset").with("name", preset));
     let wanted = PRESETS.iter().find(|(id, _)| *id == preset).ok_or_else(unknown)?.1();
-    let scenario = scenario::named(FIRST).ok_or_else(unknown)?;
+    let scenario = scenarios::named(FIRST).ok_or_else(unknown)?;
     let held = scenario.nats.iter().find(|spec| spec.name == nat).ok_or_else(unknown)?.behaviour;
     Ok(changes(nat, &held, &wanted))
 }

@@ -17,6 +17,7 @@ use crate::nats::{self, NatView};
 use crate::quiz::{self, Graded, Question};
 use crate::race::{self, Arrival};
 use crate::run::{Edit, Play, Run};
+use crate::scenarios;
 use crate::text::Text;
 use crate::why::{self, Suggestion};
 use crate::{bytes, errata, export, matrix};
@@ -89,7 +90,7 @@ impl Page {
         let link = Link::read(fragment);
         let mut notices = link.notices;
         let wanted = link.scenario.as_deref().unwrap_or(FIRST);
-        let scenario = scenario::named(wanted).unwrap_or_else(|| {
+        let scenario = scenarios::named(wanted).unwrap_or_else(|| {
             notices.push(Text::of("notice.no-scenario").with("name", wanted));
             first()
         });
@@ -408,5 +409,5 @@ fn replaces(action: &Action, known: &Action) -> bool {
 }
 
 fn first() -> Scenario {
-    scenario::named(FIRST).expect("a test opens the first scenario")
+    scenarios::named(FIRST).expect("a test opens the first scenario")
 }

@@ -22,7 +22,7 @@ pub fn key_of<T: Serialize>(value: &T) -> String {
 
 /// A word of what serde writes; names have no characters that JSON escapes.
 pub(crate) fn word<T: Serialize>(value: &T, number: usize) -> String {
-    let json = serde_json::to_string(value).unwrap_or_default();
+    let json = crate::json::write(value).unwrap_or_default();
     json.split('"').nth(number).unwrap_or_default().to_owned()
 }
 

@@ -4,6 +4,7 @@
 mod bytes;
 mod capture;
 mod duty;
+mod json;
 mod links;
 mod page;
 mod race;
