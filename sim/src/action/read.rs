@@ -4,11 +4,12 @@
 //! there, and what it needs must. An enum that is told apart by a tag would be kept in memory as it came and read
 //! from there: a second reader for everything that an action contains, and no line and column in what it says.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::net::{AddrParseError, Ipv4Addr};
 
-use pinhole_proto::{Address, Endpoint, Transport};
-use serde::de::Error;
+use pinhole_proto::{Address, Duration, Endpoint, Transport};
+use serde::de::{self, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use super::Action;
@@ -46,102 +47,151 @@ struct Fields {
     transport: Option<Transport>,
     ttl: Option<u8>,
     value: Option<String>,
+    /// The first that the action needs and that is not there.
+    #[serde(skip)]
+    missing: Option<&'static str>,
+    /// What is wrong with one that is there.
+    #[serde(skip)]
+    wrong: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Fields::deserialize(deserializer)?;
-        let kind = need(&mut fields.kind, "do")?;
-        let action = fields.action(&kind)?;
-        match fields.left() {
-            Some(name) => Err(D::Error::custom(format_args!("`{kind}` has no field `{name}`"))),
-            None => Ok(action),
+        let kind = fields.kind.take().ok_or_else(|| D::Error::missing_field("do"))?;
+        let action = fields.action(&kind).ok_or_else(|| D::Error::unknown_variant(&kind, KINDS))?;
+        match (fields.missing, fields.wrong.take(), fields.left()) {
+            (Some(name), ..) => Err(D::Error::missing_field(name)),
+            (None, Some(why), _) => Err(D::Error::custom(why)),
+            (None, None, Some(name)) => Err(D::Error::custom(format_args!("`{kind}` has no field `{name}`"))),
+            (None, None, None) => Ok(action),
         }
     }
 }
 
 impl Fields {
-    fn action<E: Error>(&mut self, kind: &str) -> Result<Action, E> {
-        Ok(match kind {
-            "wait" => Action::Wait { ms: need(&mut self.ms, "ms")? },
-            "connect" => Action::Connect { host: self.host()?, to: self.to()?, transport: self.transport.take() },
-            "send" => Action::Send { host: self.host()?, to: self.to()?, text: need(&mut self.text, "text")? },
-            "write" => Action::Write { host: self.host()?, to: self.to()?, octets: need(&mut self.octets, "octets")? },
-            "finish" => Action::Finish { host: self.host()?, to: self.to()? },
-            "take" => Action::Take { host: self.host()?, to: self.to()? },
-            "close" => Action::Close { host: self.host()?, to: self.to()? },
-            "shutdown" => Action::Shutdown { host: self.host()? },
-            "stop" => Action::Stop { host: self.host()? },
-            "start" => Action::Start { host: self.host()? },
+    /// The action of a name, if there is one. What it needs and is not there is noted, and the action is of no use:
+    /// to leave at each field by itself would be half of this code.
+    fn action(&mut self, kind: &str) -> Option<Action> {
+        Some(match kind {
+            "wait" => Action::Wait { ms: self.need(|fields| &mut fields.ms, "ms") },
+            "connect" => Action::Connect { host: self.host(), to: self.to(), transport: self.transport.take() },
+            "send" => Action::Send { host: self.host(), to: self.to(), text: self.text() },
+            "write" => Action::Write {
+                host: self.host(),
+                to: self.to(),
+                octets: self.need(|fields| &mut fields.octets, "octets"),
+            },
+            "finish" => Action::Finish { host: self.host(), to: self.to() },
+            "take" => Action::Take { host: self.host(), to: self.to() },
+            "close" => Action::Close { host: self.host(), to: self.to() },
+            "shutdown" => Action::Shutdown { host: self.host() },
+            "stop" => Action::Stop { host: self.host() },
+            "start" => Action::Start { host: self.host() },
             "move" => Action::Move {
-                host: self.host()?,
-                realm: need(&mut self.realm, "realm")?,
-                addresses: need(&mut self.addresses, "addresses")?,
+                host: self.host(),
+                realm: self.need(|fields| &mut fields.realm, "realm"),
+                addresses: self.need(|fields| &mut fields.addresses, "addresses"),
             },
-            "set-crossing" => Action::SetCrossing { host: self.host()?, taker: need(&mut self.taker, "taker")? },
-            "set-nat" => Action::SetNat { nat: self.nat()?, behaviour: need(&mut self.behaviour, "behaviour")? },
+            "set-crossing" => {
+                let taker = self.taker.take();
+                self.note(taker.is_none(), "taker");
+                Action::SetCrossing { host: self.host(), taker: taker.unwrap_or(CrossingSyn::Listener) }
+            }
+            "set-nat" => {
+                Action::SetNat { nat: self.nat(), behaviour: self.need(|fields| &mut fields.behaviour, "behaviour") }
+            }
             "set-field" => Action::SetField {
-                nat: self.nat()?,
-                field: need(&mut self.field, "field")?,
-                value: need(&mut self.value, "value")?,
+                nat: self.nat(),
+                field: self.need(|fields| &mut fields.field, "field"),
+                value: self.need(|fields| &mut fields.value, "value"),
             },
-            "reboot" => Action::Reboot { nat: self.nat()? },
-            "cut" => Action::Cut { machine: self.machine()? },
-            "restore" => Action::Restore { machine: self.machine()? },
-            "set-line" => Action::SetLine { machine: self.machine()?, line: need(&mut self.line, "line")? },
-            "fault" => Action::Fault(Fault {
-                pick: self.pick.take().unwrap_or_default(),
-                skip: self.skip.take().unwrap_or(0),
-                count: self.count.take().unwrap_or(1),
-                effect: need(&mut self.effect, "effect")?,
-            }),
+            "reboot" => Action::Reboot { nat: self.nat() },
+            "cut" => Action::Cut { machine: self.machine() },
+            "restore" => Action::Restore { machine: self.machine() },
+            "set-line" => {
+                Action::SetLine { machine: self.machine(), line: self.need(|fields| &mut fields.line, "line") }
+            }
+            "fault" => {
+                let effect = self.effect.take();
+                self.note(effect.is_none(), "effect");
+                Action::Fault(Fault {
+                    pick: self.pick.take().unwrap_or_default(),
+                    skip: self.skip.take().unwrap_or(0),
+                    count: self.count.take().unwrap_or(1),
+                    effect: effect.unwrap_or(Effect::Drop),
+                })
+            }
             "datagram" => Action::Datagram {
-                host: self.host()?,
-                port: self.port()?,
-                to: self.endpoint()?,
+                host: self.host(),
+                port: self.port(),
+                to: self.endpoint(),
                 ttl: self.ttl.take(),
-                text: need(&mut self.text, "text")?,
+                text: self.text(),
             },
-            "dial" => Action::Dial { host: self.host()?, port: self.port()?, to: self.endpoint()? },
-            "say" => Action::Say {
-                host: self.host()?,
-                port: self.port()?,
-                to: self.endpoint()?,
-                text: need(&mut self.text, "text")?,
-            },
-            "hang-up" => Action::HangUp { host: self.host()?, port: self.port()?, to: self.endpoint()? },
+            "dial" => Action::Dial { host: self.host(), port: self.port(), to: self.endpoint() },
+            "say" => Action::Say { host: self.host(), port: self.port(), to: self.endpoint(), text: self.text() },
+            "hang-up" => Action::HangUp { host: self.host(), port: self.port(), to: self.endpoint() },
             "compete" => Action::Compete {
-                host: self.host()?,
-                to: self.endpoint()?,
-                count: need(&mut self.count, "count")?,
-                every: millis::span(need(&mut self.every_ms, "every-ms")?)?,
+                host: self.host(),
+                to: self.endpoint(),
+                count: self.need(|fields| &mut fields.count, "count"),
+                every: self.every(),
             },
-            _ => return Err(E::unknown_variant(kind, KINDS)),
+            _ => return None,
         })
     }
 
-    fn host<E: Error>(&mut self) -> Result<String, E> {
-        need(&mut self.host, "host")
+    fn host(&mut self) -> String {
+        self.need(|fields| &mut fields.host, "host")
     }
 
-    fn machine<E: Error>(&mut self) -> Result<String, E> {
-        need(&mut self.machine, "machine")
+    fn machine(&mut self) -> String {
+        self.need(|fields| &mut fields.machine, "machine")
     }
 
-    fn nat<E: Error>(&mut self) -> Result<String, E> {
-        need(&mut self.nat, "nat")
+    fn nat(&mut self) -> String {
+        self.need(|fields| &mut fields.nat, "nat")
     }
 
-    fn port<E: Error>(&mut self) -> Result<u16, E> {
-        need(&mut self.port, "port")
+    fn port(&mut self) -> u16 {
+        self.need(|fields| &mut fields.port, "port")
     }
 
-    fn to<E: Error>(&mut self) -> Result<String, E> {
-        need(&mut self.to, "to")
+    fn text(&mut self) -> String {
+        self.need(|fields| &mut fields.text, "text")
     }
 
-    fn endpoint<E: Error>(&mut self) -> Result<Endpoint, E> {
-        self.to::<E>()?.parse().map_err(E::custom)
+    fn to(&mut self) -> String {
+        self.need(|fields| &mut fields.to, "to")
+    }
+
+    fn endpoint(&mut self) -> Endpoint {
+        let to = self.to();
+        to.parse().unwrap_or_else(|error: AddrParseError| {
+            self.wrong.get_or_insert_with(|| error.to_string());
+            Endpoint::new(Address::V4(Ipv4Addr::UNSPECIFIED), 0)
+        })
+    }
+
+    fn every(&mut self) -> Duration {
+        let millis = self.need(|fields| &mut fields.every_ms, "every-ms");
+        millis::span(millis).unwrap_or_else(|error: de::value::Error| {
+            self.wrong.get_or_insert_with(|| error.to_string());
+            Duration::ZERO
+        })
+    }
+
+    fn need<T: Default>(&mut self, field: fn(&mut Self) -> &mut Option<T>, name: &'static str) -> T {
+        let value = field(self).take();
+        self.note(value.is_none(), name);
+        value.unwrap_or_default()
+    }
+
+    fn note(&mut self, missing: bool, name: &'static str) {
+        if missing {
+            self.missing.get_or_insert(name);
+        }
     }
 
     /// A field that is there and that the action did not take.
@@ -172,10 +222,6 @@ impl Fields {
         ];
         fields.iter().find(|(_, there)| *there).map(|(name, _)| *name)
     }
-}
-
-fn need<T, E: Error>(field: &mut Option<T>, name: &'static str) -> Result<T, E> {
-    field.take().ok_or_else(|| E::missing_field(name))
 }
 
 /// What an action may be called.
