@@ -161,12 +161,12 @@ fn first() -> Page {
 }
 
 fn catalogue() -> Catalogue {
-    let entry = |(id, _): &(&'static str, &'static str)| {
+    let entry = |id: &'static str| {
         let source = scenarios::named(id).map(|scenario| scenario.source).unwrap_or_default();
         Entry { id, title: Text::of(format!("title.{id}")), source }
     };
     Catalogue {
-        scenarios: scenario::ALL.iter().map(entry).collect(),
+        scenarios: scenario::NAMES.into_iter().map(entry).collect(),
         presets: nats::presets(),
         lessons: lessons::lessons(),
     }

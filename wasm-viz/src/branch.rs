@@ -2,7 +2,6 @@
 
 use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::action::Action;
-use pinhole_sim::scenario::Scenario;
 use pinhole_sim::{JourneyId, World};
 use serde::Serialize;
 
@@ -12,6 +11,7 @@ use crate::order::ordered;
 use crate::outcome::{Outcome, outcome};
 use crate::page::{MAX_STEPS, Refused};
 use crate::run::{Edit, Play, Run};
+use crate::scenarios::Scenario;
 use crate::text::Text;
 use crate::{script, words};
 

@@ -64,7 +64,7 @@ pub fn lessons() -> Vec<Lesson> {
         .map(|((key, names), number)| Lesson { number: Some(number), title: title(key), scenarios: names.to_vec() })
         .collect();
     let taught: Vec<&str> = LESSONS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-    let rest: Vec<_> = scenario::ALL.iter().map(|(name, _)| *name).filter(|name| !taught.contains(name)).collect();
+    let rest: Vec<_> = scenario::NAMES.into_iter().filter(|name| !taught.contains(name)).collect();
     if !rest.is_empty() {
         lessons.push(Lesson { number: None, title: title("more"), scenarios: rest });
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinhole_sim::action::Action;
-use pinhole_sim::scenario::{self, Scenario};
+use pinhole_sim::scenario;
 use pinhole_sim::{JourneyId, Place};
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::nats::{self, NatView};
 use crate::quiz::{self, Graded, Question};
 use crate::race::{self, Arrival};
 use crate::run::{Edit, Play, Run};
-use crate::scenarios;
+use crate::scenarios::{self, Scenario};
 use crate::text::Text;
 use crate::why::{self, Suggestion};
 use crate::{bytes, errata, export, matrix};
@@ -115,10 +115,10 @@ impl Page {
     }
 
     fn new(scenario: Scenario, seed: u64) -> Result<Self, Refused> {
-        let built = scenario::Run::new(&scenario, seed)
+        let (world, cast) = scenario::build(&scenario.nats, &scenario.hosts, seed)
             .map_err(|error| Refused(Text::of("notice.scenario").with("why", error)))?;
         let (own, actions) = faults_apart(&scenario.actions);
-        let play = Play { world: built.world, cast: built.cast, actions };
+        let play = Play { world, cast, actions };
         let mut page = Self {
             own: own.clone(),
             scenario,

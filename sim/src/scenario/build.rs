@@ -21,34 +21,43 @@ impl Run {
     /// # Errors
     /// The scenario contradicts itself.
     pub fn new(scenario: &Scenario, seed: u64) -> Result<Self, ScenarioError> {
-        let mut world = World::new(seed);
-        for nat in &scenario.nats {
-            add_nat(&mut world, nat)?;
-        }
-        for host in &scenario.hosts {
-            add_host(&mut world, host)?;
-        }
-        let mut cast = Cast::default();
-        for (number, spec) in scenario.hosts.iter().enumerate() {
-            if let Some(Runs::Server(server)) = &spec.runs {
-                let config = server_of(server, spec, secret(number));
-                cast.start(&mut world, host_id(number), Role::Server(Box::new(config)));
-            }
-        }
-        for (number, spec) in scenario.hosts.iter().enumerate() {
-            let role = match &spec.runs {
-                None | Some(Runs::Server(_)) => continue,
-                Some(Runs::Plain(config)) => Role::Plain(config.clone()),
-                Some(Runs::Peer(peer)) => {
-                    let key = server_key(scenario, &cast, peer);
-                    let key = key.ok_or_else(|| ScenarioError::NoServer(spec.name.clone()))?;
-                    Role::Peer(Box::new(peer_of(peer, secret(number), key)))
-                }
-            };
-            cast.start(&mut world, host_id(number), role);
-        }
+        let (world, cast) = build(&scenario.nats, &scenario.hosts, seed)?;
         Ok(Self { world, cast, scenario: scenario.clone(), played: 0 })
     }
+}
+
+/// Builds the world of a scenario and starts what runs in it.
+///
+/// # Errors
+/// The scenario contradicts itself.
+pub fn build(nats: &[NatSpec], hosts: &[HostSpec], seed: u64) -> Result<(World, Cast), ScenarioError> {
+    let mut world = World::new(seed);
+    for nat in nats {
+        add_nat(&mut world, nat)?;
+    }
+    for host in hosts {
+        add_host(&mut world, host)?;
+    }
+    let mut cast = Cast::default();
+    for (number, spec) in hosts.iter().enumerate() {
+        if let Some(Runs::Server(server)) = &spec.runs {
+            let config = server_of(server, spec, secret(number));
+            cast.start(&mut world, host_id(number), Role::Server(Box::new(config)));
+        }
+    }
+    for (number, spec) in hosts.iter().enumerate() {
+        let role = match &spec.runs {
+            None | Some(Runs::Server(_)) => continue,
+            Some(Runs::Plain(config)) => Role::Plain(config.clone()),
+            Some(Runs::Peer(peer)) => {
+                let key = server_key(hosts, &cast, peer);
+                let key = key.ok_or_else(|| ScenarioError::NoServer(spec.name.clone()))?;
+                Role::Peer(Box::new(peer_of(peer, secret(number), key)))
+            }
+        };
+        cast.start(&mut world, host_id(number), role);
+    }
+    Ok((world, cast))
 }
 
 fn add_nat(world: &mut World, spec: &NatSpec) -> Result<(), ScenarioError> {
@@ -100,9 +109,9 @@ fn host_id(number: usize) -> HostId {
     HostId(u32::try_from(number).expect("fewer than 2^32 hosts"))
 }
 
-fn server_key(scenario: &Scenario, cast: &Cast, peer: &PeerSpec) -> Option<ServerKey> {
+fn server_key(hosts: &[HostSpec], cast: &Cast, peer: &PeerSpec) -> Option<ServerKey> {
     let address = peer.server.address();
-    let number = scenario.hosts.iter().position(|host| {
+    let number = hosts.iter().position(|host| {
         matches!(&host.runs, Some(Runs::Server(server)) if server.port == peer.server.port())
             && host.addresses.contains(&address)
     })?;

@@ -1,5 +1,16 @@
 //! The files.
 
+/// The names of every scenario, in the order of [`ALL`]. Who uses them alone does not have the texts in its program.
+pub static NAMES: [&str; ALL.len()] = {
+    let mut names = [""; ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = ALL[at].0;
+        at += 1;
+    }
+    names
+};
+
 /// Every scenario: its name and its text. One place in memory, and so in a program: a constant is there once for each
 /// crate that reads it.
 pub static ALL: &[(&str, &str)] = &[

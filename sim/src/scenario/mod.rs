@@ -23,9 +23,10 @@ use core::fmt;
 
 use pinhole_proto::Address;
 
+pub use build::build;
 pub use check::{Found, Mismatch, PathFound};
 pub use expect::{DiscardExpected, Expect, Fate, FateKind, Heard, Kind, Mark, PathExpected, VerdictExpected};
-pub use files::ALL;
+pub use files::{ALL, NAMES};
 pub use format::{HostSpec, NatSpec, Network, NetworkError, PeerSpec, RelaySpec, Runs, Scenario, ServerSpec};
 
 use crate::action::{Action, ActionError};

@@ -167,7 +167,7 @@ pub(super) fn sentence(engine: Engine, event: &str) -> Text {
 
 /// The name of an event and its fields; a single value is called `value`.
 fn parts(event: &str) -> (String, Map<String, Value>) {
-    match serde_json::from_str(event) {
+    match serde_json::from_slice(event.as_bytes()) {
         Ok(Value::String(name)) => (name, Map::new()),
         Ok(Value::Object(map)) => match map.into_iter().next() {
             Some((name, Value::Object(fields))) => (name, fields),

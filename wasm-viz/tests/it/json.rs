@@ -7,6 +7,7 @@ use pinhole_viz::api::Api;
 use pinhole_viz::json::{read, write};
 use pinhole_viz::page::Page;
 use pinhole_viz::run::Edit;
+use pinhole_viz::scenarios;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,6 +44,19 @@ fn every_scenario_is_read_as_serde_json_reads_it() {
         same(&scenario);
         assert_eq!(read::<Scenario>(&write(&scenario).unwrap()).unwrap(), scenario, "{name}");
     }
+}
+
+#[test]
+fn what_the_page_has_of_a_scenario_is_what_its_file_says() {
+    assert!(scenario::NAMES.iter().eq(scenario::ALL.iter().map(|(name, _)| name)));
+    for (name, text) in scenario::ALL {
+        let (here, file) = (scenarios::named(name).unwrap(), Scenario::from_json(text).unwrap());
+        assert_eq!((here.name, here.source), (file.name, file.source));
+        assert_eq!((here.nats, here.hosts, here.actions), (file.nats, file.hosts, file.actions), "{name}");
+        let marks = file.marks.into_iter().map(|mark| (mark.step, mark.title, mark.pick, mark.skip));
+        assert!(here.marks.into_iter().map(|mark| (mark.step, mark.title, mark.pick, mark.skip)).eq(marks), "{name}");
+    }
+    assert_eq!(scenarios::named("f15"), None);
 }
 
 /// A document with everything, whole numbers alone.
@@ -122,8 +136,5 @@ fn what_has_no_json_here_is_not_written() {
 #[test]
 fn a_call_with_a_damaged_argument_is_refused_with_the_place() {
     let answer = Api::default().call("seek", "x");
-    assert_eq!(
-        answer,
-        r#"{"refused":{"key":"notice.argument","with":{"why":"expected a value at line 1 column 1"}}}"#
-    );
+    assert_eq!(answer, r#"{"refused":{"key":"notice.argument","with":{"why":"expected a value at line 1 column 1"}}}"#);
 }
