@@ -82,9 +82,13 @@ pub const MAX_BRANCHES: usize = 64;
 /// What the page opens on.
 pub const FIRST: &str = "f5-udp-hole-punching";
 
+/// Where a scenario opens whose story speaks of another moment than that of a drop or of the last numbered packet, in
+/// microseconds: two SYNs are under way, and a keepalive is.
+const OPENS: [(&str, u64); 2] = [("crossing-syns", 2_000_000), ("twenty-second-timeouts", 17_150_000)];
+
 impl Page {
-    /// Opens what a fragment names, at its step or else at the first drop, or where
-    /// nothing is dropped at the last numbered step; an empty one opens [`FIRST`].
+    /// Opens what a fragment names, at its step or else at the one that the
+    /// story speaks of; an empty one opens [`FIRST`].
     #[must_use]
     pub fn open(fragment: &str) -> Self {
         let link = Link::read(fragment);
@@ -157,23 +161,22 @@ impl Page {
         self.current().run.len().saturating_sub(1)
     }
 
-    /// The step that the scenario's story speaks of: the first drop, else the last step that its text numbers.
+    /// The step that the scenario's story speaks of: the moment that [`OPENS`] has, else the first numbered packet that
+    /// is dropped, else the last numbered one, and where none is numbered the first drop.
     fn key_step(&self) -> usize {
-        let numbered = || self.current().milestones.last().map(|milestone| milestone.index);
-        self.first_drop().or_else(numbered).unwrap_or(0)
-    }
-
-    /// The step of the first packet between the peers that a NAT dropped.
-    fn first_drop(&self) -> Option<usize> {
         let branch = self.current();
-        let numbered = branch.milestones.iter().filter(|milestone| {
+        let steps = branch.run.steps();
+        if let Some((_, moment)) = OPENS.iter().find(|(name, _)| *name == self.scenario.name) {
+            return steps.partition_point(|step| step.at.as_micros() <= *moment).saturating_sub(1);
+        }
+        let drops = |at: usize| fate(&branch.run.records()[at].what) == Fate::Dropped;
+        let dropped = |milestone: &&Milestone| {
             let hops = branch.hops.journey(JourneyId(milestone.journey));
-            hops.filter_map(|hop| hop.arrival).any(|(_, at)| fate(&branch.run.records()[at].what) == Fate::Dropped)
-        });
-        numbered.map(|milestone| milestone.index).next().or_else(|| {
-            let mut steps = branch.run.steps().iter();
-            steps.position(|step| step.records.clone().any(|at| fate(&branch.run.records()[at].what) == Fate::Dropped))
-        })
+            hops.filter_map(|hop| hop.arrival).any(|(_, at)| drops(at))
+        };
+        let milestone = branch.milestones.iter().find(dropped).or_else(|| branch.milestones.last());
+        let drop = || steps.iter().position(|step| step.records.clone().any(drops));
+        milestone.map(|milestone| milestone.index).or_else(drop).unwrap_or(0)
     }
 
     /// Everything that does not change with the cursor.

@@ -38,7 +38,7 @@ test("what S still does is told as soon as there is a path: nothing for a direct
   for (const [name, told] of [
     ["f5-udp-hole-punching", /^S relays nothing after \d+ ms, keeps 2 registered$/],
     ["f6-same-nat", /^S relays nothing after \d+ ms, keeps 2 registered$/],
-    ["symmetric-pair", /^S relays everything \([1-9]\d* packets\), keeps 2 registered$/],
+    ["symmetric-pair", /^S relays everything \(packets: [1-9]\d*\), keeps 2 registered$/],
   ] as const) {
     await open(page, `#v=1&s=${name}&i=0`);
     await expect(duty).toHaveCount(0);
