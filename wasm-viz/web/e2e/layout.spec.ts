@@ -43,7 +43,7 @@ test("a label that an arrow crosses is found, and so is a machine's name that le
   expect(found).toContain("is wider than its box");
 });
 
-test("every scenario is well laid out, and the first one in every view", async ({ page }) => {
+test("every scenario is well laid out in both languages, and the first one in every view", async ({ page }) => {
   test.setTimeout(300_000);
   const found: string[] = [];
   const look = async (name: string, size: keyof typeof SIZES, view: string): Promise<void> => {
@@ -54,6 +54,6 @@ test("every scenario is well laid out, and the first one in every view", async (
   const others = (await names(page)).filter((name) => name !== first);
   for (const size of Object.keys(SIZES) as (keyof typeof SIZES)[]) for (const view of VIEWS) await look(first, size, view);
   expect(others.length).toBeGreaterThan(15);
-  for (const name of others) await look(name, "desk", "en-light");
+  for (const view of ["en-light", "zh-light"]) for (const name of others) await look(name, "desk", view);
   expect(found).toEqual([]);
 });
