@@ -78,15 +78,18 @@ fn build() -> anyhow::Result<()> {
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(target.join(TARGET).join("page/pinhole_viz.wasm"))
         .web(true)?
+        .omit_default_module_path(true)
         .typescript(true)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(web().join("pkg"))
         .context("wasm-bindgen")?;
-    let core = web().join("pkg/pinhole_viz_bg.wasm");
-    let parts = split::split(&pack::folded(&fs::read(&core)?)?, &LATER)?;
-    fs::write(&core, pack::pack(&parts.first)?)?;
-    fs::write(web().join("pkg/pinhole_viz_files.wasm"), pack::pack(&parts.second)?)?;
+    let pkg = web().join("pkg");
+    let bound = fs::read(pkg.join("pinhole_viz_bg.wasm"))?;
+    let parts = split::split(&pack::folded(&bound)?, &LATER)?;
+    for (name, part) in [("core", &parts.first), ("files", &parts.second)] {
+        fs::write(pkg.join(format!("{name}.wasm.pack")), gzip(&pack::pack(part)?)?)?;
+    }
     if !web().join("node_modules").exists() {
         step("npm ci", npm().args(["ci", "--no-audit", "--no-fund", "--silent"]))?;
     }
@@ -95,6 +98,13 @@ fn build() -> anyhow::Result<()> {
     step("vite, one file", node("vite").args(["build", "--logLevel", "warn", "--mode", "offline"]))?;
     one_file()?;
     sizes()
+}
+
+/// Packs a module as gzip does, only harder: servers need not pack it on the way, and few do.
+fn gzip(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut packed = Vec::new();
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, module, &mut packed)?;
+    Ok(packed)
 }
 
 /// Writes down what the runs are natively, for the browser to compare.
@@ -133,14 +143,12 @@ fn sizes() -> anyhow::Result<()> {
     let (mut core, mut files, mut page) = (0, 0, 0);
     for entry in fs::read_dir(web().join("dist/served/assets"))? {
         let path = entry?.path();
-        let packed = packed(&path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("wasm") if path.file_name().is_some_and(|name| name.to_string_lossy().contains("_files")) => {
-                files += packed;
-            }
-            Some("wasm") => core += packed,
-            Some("js" | "css") => page += packed,
-            _ => {}
+            Some("pack") if name.starts_with("core") => core += fs::read(&path)?.len(),
+            Some("pack") => files += fs::read(&path)?.len(),
+            Some("js" | "css") => page += packed(&path)?,
+            _ => bail!("{name} is not known"),
         }
     }
     println!("core {core} octets, files {files}, script and style {page}, each packed with gzip");
@@ -214,9 +222,9 @@ fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The most octets of the core, packed. The aim is 150 KiB; the engines are a third of what it weighs, the
 /// simulator another sixth.
-const MAX_CORE: usize = 337 * 1024;
+const MAX_CORE: usize = 325 * 1024;
 /// The most octets of what is loaded with the first file, packed.
-const MAX_FILES: usize = 45 * 1024;
+const MAX_FILES: usize = 44 * 1024;
 /// The calls of the core that read and write files. What only they need is loaded when the first is made.
 const LATER: [&str; 3] = ["open_trace", "octets", "any"];
 /// The most octets of script and style, packed.

@@ -4,14 +4,14 @@ import { readFileSync } from "node:fs";
 import { type Page, expect, test } from "@playwright/test";
 import { OFFLINE, open, where } from "./page";
 
-const PART = "**/*_files*.wasm";
+const PART = "**/files.*.pack";
 const trace = readFileSync(new URL("../../tests/traces/peer-udp.jsonl", import.meta.url), "utf8");
 
 /** The modules that are asked for from here on. */
 function modules(page: Page): string[] {
   const found: string[] = [];
   page.on("request", (request) => {
-    const name = /\/([\w]+)-[^/]*\.wasm$/.exec(request.url())?.[1];
+    const name = /\/(\w+)\.wasm[^/]*\.pack$/.exec(request.url())?.[1];
     if (name !== undefined) found.push(name);
   });
   return found;
@@ -37,12 +37,12 @@ test("the module for files comes with the first file, and once", async ({ page }
   const seen = modules(page);
   await open(page);
   for (const key of ["ArrowRight", "ArrowLeft", "End", "e", "Escape", "m", "Escape", "?", "Escape"]) await page.keyboard.press(key);
-  expect(seen).toEqual(["pinhole_viz_bg"]);
+  expect(seen).toEqual(["core"]);
   await capture(page);
   await capture(page);
   await drop(page);
   await expect(page.locator("body")).toHaveAttribute("data-trace");
-  expect(seen).toEqual(["pinhole_viz_bg", "pinhole_viz_files"]);
+  expect(seen).toEqual(["core", "files"]);
 });
 
 test("where the module for files does not arrive, the page says so, goes on and asks again", async ({ page }) => {

@@ -108,7 +108,7 @@ test("a trace is opened by dropping it, and nothing leaves the machine", async (
   await expect(page.locator("body")).not.toHaveAttribute("data-drop");
   await page.keyboard.press("End");
   // What reads the file is fetched.
-  expect(requests).toEqual([expect.stringMatching(/^GET \/assets\/pinhole_viz_files-[^/]*\.wasm$/)]);
+  expect(requests).toEqual([expect.stringMatching(/^GET \/assets\/files\.wasm-[^/]*\.pack$/)]);
   expect(page.url()).not.toContain("dropped");
 });
 
