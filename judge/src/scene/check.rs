@@ -23,15 +23,6 @@ pub(super) fn oracle(scene: &Scene, trio: &Trio, life: &Life, oracle: &Oracle) -
         PeerEvent::Introduced { transport, .. } => Some(transport),
         _ => None,
     })?;
-    // The oracle begins with NATs that have seen nothing. A session that takes another one's place over TCP has
-    // the same endpoints as the streams that it ends, and is not always direct where one mapping is dependent.
-    let superseded = |(_, said): &(Instant, PeerSaid)| {
-        matches!(said.event, PeerEvent::Closed { reason: CloseReason::Superseded, .. })
-    };
-    let again = [trio.net.a, trio.net.b].iter().any(|host| trio.said(*host).iter().any(superseded));
-    if introduced == Transport::Tcp && again {
-        return None;
-    }
     let sides = [scene.side(0, introduced)?, scene.side(1, introduced)?];
     if [scene.a, scene.b].iter().any(|setting| setting.relay == Relay::Only) {
         return trio.is_direct(trio.net.a).then(|| "direct, though the relay only is allowed".to_owned());

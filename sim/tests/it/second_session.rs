@@ -3,9 +3,10 @@
 
 use pinhole_proto::peer::{CloseReason, PathKind, Peer, PeerCommand, PeerEvent, PeerReply, SessionHandle};
 use pinhole_proto::{Duration, Transport};
-use pinhole_sim::HostId;
+use pinhole_sim::nat::{Dependence, OnReset, Unsolicited};
 use pinhole_sim::topology::{self, Plan};
 use pinhole_sim::worlds::Trio;
+use pinhole_sim::{Behaviour, HostId, Line};
 
 fn connect(trio: &mut Trio, host: HostId) -> SessionHandle {
     let peer = if host == trio.net.a { trio.b } else { trio.a };
@@ -56,6 +57,46 @@ fn a_second_session_is_as_direct_as_the_first_whenever_and_by_whom_it_is_asked_f
             trio.world.run_for(Duration::from_secs(1));
             let other = hosts[usize::from(!turned)];
             assert!(trio.said(other).iter().any(|(_, said)| said.octets == octets), "{what}");
+        }
+    }
+}
+
+/// Only A can open the stream, and the endpoint that it would dial from again is one that the first session used.
+// [R-TCP-015]
+#[test]
+fn a_second_session_is_direct_where_only_one_side_can_dial() {
+    let behaviours = [
+        Behaviour::symmetric(),
+        Behaviour {
+            mapping: Dependence::AddressDependent,
+            reset: OnReset::Forget,
+            ..Behaviour::symmetric().with_unsolicited_syn(Unsolicited::Reset)
+        },
+    ];
+    for (nat, behaviour) in behaviours.into_iter().enumerate() {
+        for turned in [false, true] {
+            for later in (0..=400).step_by(20).chain([1_000, 3_000]) {
+                let plan = Plan {
+                    nat_a: behaviour,
+                    line_a: Line::with_delay(Duration::from_millis(60)),
+                    line_b: Line::with_delay(Duration::from_millis(18)),
+                    ..Plan::default()
+                };
+                let mut trio = Trio::new(later, &plan, topology::b_public, |config| config.udp = false);
+                assert!(trio.register());
+                let hosts = [trio.net.a, trio.net.b];
+                connect(&mut trio, hosts[0]);
+                trio.world.run_for(Duration::from_millis(later));
+                connect(&mut trio, hosts[usize::from(turned)]);
+                trio.world.run_for(Duration::from_secs(8));
+                for host in hosts {
+                    let what = format!("NAT {nat}, B asked: {turned}, {later} ms later");
+                    let session = only(&trio, host).unwrap_or_else(|| panic!("{what}: more than one session"));
+                    let found = kind(&trio, host, session);
+                    let ladder = || trio.world.trace().ladder();
+                    assert!(found.is_some_and(|kind| kind != PathKind::Relayed), "{what}: {found:?}\n{}", ladder());
+                }
+            }
         }
     }
 }

@@ -277,20 +277,21 @@ impl Session {
         }
     }
 
-    /// Gives up the stream that carries data, and the dials that are under way.
+    /// Gives up its connected streams, that which carries data first, and the dials that are under way.
     fn hand_over(&mut self, core: &Core) -> Vec<(StreamId, Endpoint)> {
         let mut streams = Vec::new();
+        let selected = self.selected;
+        self.paths.sort_by_key(|path| selected != Selection::Path(path.id));
+        self.paths.retain(|path| match path.link {
+            Link::Stream { stream, remote } if core.is_connected(stream) => {
+                streams.push((stream, remote));
+                false
+            }
+            Link::Stream { .. } | Link::Udp { .. } | Link::Relay => true,
+        });
         if let Attempt::Running { dials, .. } = &mut self.attempt {
             let plain = dials.iter_mut().filter(|dial| dial.early.is_none() && dial.from.is_none());
             streams.extend(plain.filter_map(|dial| Some((dial.stream.take()?, dial.remote))));
-        }
-        if let Selection::Path(id) = self.selected
-            && let Some(at) = self.position(Some(id))
-            && let Link::Stream { stream, remote } = self.paths[at].link
-            && core.is_connected(stream)
-        {
-            self.paths.remove(at);
-            streams.push((stream, remote));
         }
         streams
     }
