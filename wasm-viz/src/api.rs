@@ -1,6 +1,6 @@
 //! The page's calls: a method's name and JSON in, JSON out. The same natively and in the browser.
 
-use std::collections::BTreeMap;
+use pinhole_proto::sorted::SortedMap;
 
 use pinhole_sim::scenario;
 use serde::Serialize;
@@ -144,7 +144,7 @@ impl Api {
                 let (a, b): (String, String) = read(argument)?;
                 value(&matrix::cell(&a, &b)?)
             }
-            "fragment" => value(&page.fragment(read::<BTreeMap<String, String>>(argument)?)),
+            "fragment" => value(&page.fragment(read::<SortedMap<String, String>>(argument)?)),
             "text" => {
                 let ladder = page.ladder(page.branch_shown(), read(argument)?);
                 value(&ladder.map(|ladder| export::text(&ladder)))

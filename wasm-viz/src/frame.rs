@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::duty::duty;
 use crate::hops::Hops;
 use crate::knows::{self, Knows};
+use crate::order::ordered;
 use crate::run::Run;
 use crate::text::Text;
 use crate::words;
@@ -232,8 +233,7 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         records.iter().enumerate().map(|(n, record)| happening(first + n, record, world, names)).collect();
     let event = step.and_then(|step| step.action.as_ref()).map(crate::script::action);
     let event = event.or_else(|| summary(&happenings)).unwrap_or_else(|| Text::of("event.beginning"));
-    let mut flights: Vec<_> = hops.under_way(index).collect();
-    flights.sort_by_key(|hop| hop.due);
+    let flights = ordered(hops.under_way(index), |one, other| one.due < other.due);
     Frame {
         index,
         time: world.now().as_micros(),

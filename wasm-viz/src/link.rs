@@ -3,7 +3,7 @@
 //! Keys that people edit are readable; edits are JSON in base64url. Links are kept for ever: a key never
 //! changes its meaning within a version, and what is not understood is named and left out.
 
-use std::collections::BTreeMap;
+use pinhole_proto::sorted::SortedMap;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
@@ -23,7 +23,7 @@ pub struct Link {
     /// The step.
     pub index: Option<usize>,
     /// What belongs to the page: language, panels, what is selected. The core keeps it as it is.
-    pub view: BTreeMap<String, String>,
+    pub view: SortedMap<String, String>,
     /// What was not understood.
     pub notices: Vec<Text>,
 }

@@ -1,6 +1,6 @@
 //! The state of the page: a scenario, its branches, where one stands.
 
-use std::collections::BTreeMap;
+use pinhole_proto::sorted::SortedMap;
 
 use pinhole_sim::action::Action;
 use pinhole_sim::scenario;
@@ -32,7 +32,7 @@ pub struct Page {
     branches: Vec<Branch>,
     current: usize,
     cursor: usize,
-    view: BTreeMap<String, String>,
+    view: SortedMap<String, String>,
     notices: Vec<Text>,
 }
 
@@ -64,7 +64,7 @@ pub struct PageView {
     /// Where one stands.
     pub cursor: usize,
     /// The page's own part of the link.
-    pub view: BTreeMap<String, String>,
+    pub view: SortedMap<String, String>,
     /// What of a link or an edit could not be done.
     pub notices: Vec<Text>,
     /// What the trace is, where that is what is shown.
@@ -131,7 +131,7 @@ impl Page {
             branches: Vec::new(),
             current: 0,
             cursor: 0,
-            view: BTreeMap::new(),
+            view: SortedMap::new(),
             notices: Vec::new(),
         };
         page.branch(None, own)?;
@@ -371,7 +371,7 @@ impl Page {
 
     /// The link to where one stands, with the page's own part.
     #[must_use]
-    pub fn fragment(&self, view: BTreeMap<String, String>) -> String {
+    pub fn fragment(&self, view: SortedMap<String, String>) -> String {
         Link {
             scenario: Some(self.scenario.name.clone()),
             seed: (self.seed != 1).then_some(self.seed),

@@ -157,3 +157,13 @@ fn a_range_that_begins_behind_its_end_is_empty() {
     assert_eq!(map.range(behind..before).next(), None);
     assert_eq!(map.range(behind..before).next_back(), None);
 }
+
+#[test]
+fn a_map_that_is_read_is_the_one_that_was_written_and_the_last_value_of_a_key_counts() {
+    let map: SortedMap<String, u32> = (0..200).map(|n| (format!("{}", n * 37 % 200), n)).collect();
+    let text = serde_json::to_string(&map).unwrap();
+    assert_eq!(serde_json::from_str::<SortedMap<String, u32>>(&text).unwrap(), map);
+    let twice: SortedMap<String, u32> = serde_json::from_str(r#"{"b":1,"a":2,"b":3}"#).unwrap();
+    assert_eq!(twice.iter().collect::<Vec<_>>(), [(&"a".to_owned(), &2), (&"b".to_owned(), &3)]);
+    assert!(serde_json::from_str::<SortedMap<String, u32>>("[1]").is_err());
+}

@@ -53,7 +53,7 @@ impl TracePage {
             length: self.len(),
             milestones: self.milestones(),
             cursor: self.cursor,
-            view: std::collections::BTreeMap::new(),
+            view: pinhole_proto::sorted::SortedMap::new(),
             notices: if self.cut {
                 vec![Text::of("notice.trace.cut").with("line", self.lines.len() + 2)]
             } else {

@@ -1,7 +1,6 @@
 //! The page's state: stepping, editing, branches, links.
 
-use std::collections::BTreeMap;
-
+use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::scenario;
 use pinhole_viz::api::Api;
 use pinhole_viz::frame::Fate;
@@ -174,12 +173,13 @@ fn every_question_has_one_right_answer_and_it_is_what_the_next_frame_shows() {
 fn a_link_leads_to_the_same_place() {
     let mut page = Page::open("");
     page.seek(17);
-    let view = BTreeMap::from([("l".to_owned(), "zh".to_owned()), ("p".to_owned(), "bytes".to_owned())]);
-    let fragment = page.fragment(view);
+    let view: SortedMap<_, _> =
+        [("l", "zh"), ("p", "bytes")].into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let fragment = page.fragment(view.clone());
     assert!(fragment.len() <= 1500, "{}", fragment.len());
     let other = Page::open(&fragment);
     let (here, there) = (page.view(), other.view());
-    assert_eq!((there.cursor, &there.view["l"], there.notices.len()), (17, &"zh".to_owned(), 0));
+    assert_eq!((there.cursor, &there.view, there.notices.len()), (17, &view, 0));
     assert_eq!(there.branches[there.branch].digest, here.branches[here.branch].digest);
 }
 
