@@ -8,6 +8,7 @@ import type { Store } from "../store";
 import { badge } from "./badge";
 import { sign } from "./sign";
 import { traceLadderView } from "./traceladder";
+import { turned } from "./turn";
 
 const ROW = 42;
 /** What stands for packets that are not shown. */
@@ -181,16 +182,18 @@ function arrows(row: PacketRow, ladder: Ladder, cursor: number): SVGElement {
   ladder.columns.forEach((_, column) => {
     picture.append(svg("line", { class: "life", x1: (column + 0.5) * 100, x2: (column + 0.5) * 100, y1: 0, y2: ROW }));
   });
-  for (const hop of row.hops) {
+  const below = turned(row.hops, ladder.columns);
+  for (const [number, hop] of row.hops.entries()) {
     if (hop.sent > cursor) continue;
+    const y = LINE + (below[number] ?? 0);
     const arrived = hop.arrived !== null && hop.arrived <= cursor;
     const from = x(hop.from);
     const to = hop.to === "" ? from + (from > width / 2 ? -60 : 60) : x(hop.to);
     const fate = arrived ? hop.fate : "sent";
     const end = fate === "sent" || fate === "lost" ? from + (to - from) * 0.6 : to;
-    picture.append(svg("line", { class: `hop ${fate}`, x1: from, x2: end, y1: LINE, y2: LINE, "vector-effect": "non-scaling-stroke" }));
-    const turned = svg("g", from > to ? { transform: "scale(-1 1)" } : {}, sign(fate, "end"));
-    ends.append(svg("svg", { class: "tip", x: `${(end / width) * 100}%`, y: LINE }, turned));
+    picture.append(svg("line", { class: `hop ${fate}`, x1: from, x2: end, y1: y, y2: y, "vector-effect": "non-scaling-stroke" }));
+    const tip = svg("g", from > to ? { transform: "scale(-1 1)" } : {}, sign(fate, "end"));
+    ends.append(svg("svg", { class: "tip", x: `${(end / width) * 100}%`, y }, tip));
   }
   return wrap(picture, ends);
 }

@@ -3,6 +3,7 @@
 import { svg } from "../dom";
 import type { Ladder } from "../frame";
 import { say } from "../i18n";
+import { turned } from "./turn";
 
 const COLUMN = 170;
 const ROW = 40;
@@ -31,13 +32,15 @@ export function ladderPicture(ladder: Ladder): string {
     const first = row.hops[0];
     const left = first === undefined ? 0 : Math.min(...row.hops.flatMap((hop) => [x(hop.from), hop.to === "" ? x(hop.from) : x(hop.to)]));
     group.append(svg("text", { x: left + 6, y: y - 6 }, label));
-    for (const hop of row.hops) {
+    const below = turned(row.hops, ladder.columns);
+    for (const [number, hop] of row.hops.entries()) {
+      const at = y + (below[number] ?? 0);
       const to = hop.to === "" ? x(hop.from) : x(hop.to);
       const end = to + (to > x(hop.from) ? -8 : 8);
       const colour = COLOURS[hop.fate] ?? "#1f5fa8";
-      group.append(svg("line", { x1: x(hop.from), x2: end, y1: y, y2: y, stroke: colour, "stroke-width": 1.6 }));
+      group.append(svg("line", { x1: x(hop.from), x2: end, y1: at, y2: at, stroke: colour, "stroke-width": 1.6 }));
       const sign = SIGNS[hop.fate] ?? (to > x(hop.from) ? "▶" : "◀");
-      group.append(svg("text", { x: end, y: y + 5, "text-anchor": "middle", fill: colour }, sign));
+      group.append(svg("text", { x: end, y: at + 5, "text-anchor": "middle", fill: colour }, sign));
     }
     picture.append(group);
   });
