@@ -2,7 +2,6 @@
 
 use pinhole_sim::Pick;
 use pinhole_sim::action::Action;
-
 use pinhole_sim::scenario::{HostSpec, NatSpec};
 use serde::Deserialize;
 

@@ -83,7 +83,9 @@ impl StrategySet {
     /// None.
     pub const NONE: Self = Self(0);
     /// Every one that version 1 names.
-    pub const ALL: Self = Self(0x7f);
+    pub const ALL: Self = Self((1 << Self::NAMED) - 1);
+    /// How many strategies version 1 names.
+    const NAMED: u8 = 7;
 
     /// Whether a strategy is in the set; one without a name never is.
     #[must_use]
@@ -111,11 +113,11 @@ impl StrategySet {
 
     /// The strategies in the set, by their codes.
     pub fn iter(self) -> impl Iterator<Item = Strategy> {
-        (0..7).map(Strategy).filter(move |strategy| self.contains(*strategy))
+        (0..Self::NAMED).map(Strategy).filter(move |strategy| self.contains(*strategy))
     }
 
     const fn bit(strategy: Strategy) -> u16 {
-        if strategy.0 < 7 { 1 << strategy.0 } else { 0 }
+        if strategy.0 < Self::NAMED { 1 << strategy.0 } else { 0 }
     }
 }
 

@@ -281,10 +281,10 @@ impl Session {
     fn hand_over(&mut self, core: &Core) -> Vec<(StreamId, Endpoint)> {
         let mut streams = Vec::new();
         let selected = self.selected;
-        self.paths.sort_by_key(|path| selected != Selection::Path(path.id));
         self.paths.retain(|path| match path.link {
             Link::Stream { stream, remote } if core.is_connected(stream) => {
-                streams.push((stream, remote));
+                let place = if selected == Selection::Path(path.id) { 0 } else { streams.len() };
+                streams.insert(place, (stream, remote));
                 false
             }
             Link::Stream { .. } | Link::Udp { .. } | Link::Relay => true,
