@@ -47,3 +47,13 @@ test("what S still does is told as soon as there is a path: nothing for a direct
     await expect(page.locator('#knows td[data-label="S"] li').first()).toContainText(await duty.innerText());
   }
 });
+
+test("a packet that turns round runs back beside its way there", async ({ page }) => {
+  await open(page, "#v=1&s=f6-same-nat");
+  const heights = (step: string): Promise<number> => page.evaluate((wanted) => {
+    const row = [...document.querySelectorAll("#ladder .packet-row")].find((one) => one.querySelector(".badge")?.textContent === wanted);
+    return new Set(Array.from(row?.querySelectorAll("line.hop") ?? [], (hop) => hop.getAttribute("y1"))).size;
+  }, step);
+  // A registers past the server's column and back to it; B comes from the other side.
+  expect([await heights("1"), await heights("2")]).toEqual([2, 1]);
+});
