@@ -1,6 +1,5 @@
 //! A branch: a run of the scenario with some edits, and what the scenario's text numbers in it.
 
-use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::action::Action;
 use pinhole_sim::{JourneyId, World};
 use serde::Serialize;
@@ -21,7 +20,6 @@ pub struct Branch {
     pub(crate) run: Run,
     pub(crate) hops: Hops,
     pub(crate) end: World,
-    pub(crate) steps: SortedMap<JourneyId, String>,
     pub(crate) milestones: Vec<Milestone>,
     parent: Option<usize>,
 }
@@ -38,6 +36,9 @@ pub struct Milestone {
     /// What it is.
     pub text: Text,
 }
+
+/// The number of a packet that the text speaks of without one.
+pub(crate) const UNNUMBERED: &str = "-";
 
 /// A branch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,8 +79,7 @@ impl Branch {
         let hops = Hops::of(&run);
         let end = run.world_at(play, &edits, run.len());
         let milestones = milestones(scenario, &run, &hops, &end);
-        let steps = milestones.iter().map(|found| (JourneyId(found.journey), found.step.clone())).collect();
-        Ok(Self { edits, run, hops, end, steps, milestones, parent })
+        Ok(Self { edits, run, hops, end, milestones, parent })
     }
 
     pub(crate) fn world_at(&self, play: &Play, index: usize) -> World {

@@ -35,7 +35,7 @@ pub struct Frame {
     pub peers: Vec<PeerView>,
     /// What each machine knows.
     pub knows: Vec<Knows>,
-    /// What the server still does for peers that have a path.
+    /// What the server still does for peers that have a path; before they have one, what it does at the end.
     pub server: Option<Text>,
 }
 
@@ -243,7 +243,10 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         tables: world.nats().map(|nat| table(before, world, nat)).collect(),
         peers: world.hosts().filter_map(|host| peer(world, host)).collect(),
         knows: knows::knows((&run.records()[..first], before), (past, world)),
-        server: duty(past, world),
+        server: duty(past, world).or_else(|| {
+            let later = duty(run.records(), names)?;
+            Some(Text::of("server.later").with_text("duty", later))
+        }),
     }
 }
 

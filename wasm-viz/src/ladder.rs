@@ -1,10 +1,10 @@
 //! The ladder: a row for each packet, from the machine that made it to where it ended.
 
 use pinhole_proto::server::Server;
-use pinhole_proto::sorted::SortedMap;
 use pinhole_sim::{JourneyId, NatId, Place, RealmId, World};
 use serde::Serialize;
 
+use crate::branch::{Milestone, UNNUMBERED};
 use crate::frame::{Fate, fate};
 use crate::hops::{Hop, Hops};
 use crate::run::Run;
@@ -63,6 +63,8 @@ pub struct PacketRow {
     pub time: u64,
     /// The number that the scenario's text gives it.
     pub step: Option<String>,
+    /// What that text calls it.
+    pub title: Option<Text>,
     /// What it is.
     pub name: Text,
     /// `udp` or `tcp`.
@@ -94,15 +96,15 @@ pub struct HopRow {
     pub text: Option<Text>,
 }
 
-/// Draws the ladder: of every packet, or of those in `steps` with the others folded.
+/// Draws the ladder: of every packet, or of those in `marks` with the others folded.
 #[must_use]
-pub fn ladder(run: &Run, hops: &Hops, steps: &SortedMap<JourneyId, String>, all: bool, names: &World) -> Ladder {
+pub fn ladder(run: &Run, hops: &Hops, marks: &[Milestone], all: bool, names: &World) -> Ladder {
     let mut rows = Vec::new();
     let mut folded: Option<Row> = None;
-    let all = all || steps.is_empty();
+    let all = all || marks.is_empty();
     for journey in hops.journeys() {
-        let step = steps.get(&journey);
-        if !all && step.is_none() {
+        let mark = marks.iter().find(|mark| mark.journey == journey.0);
+        if !all && mark.is_none() {
             if let Some(Row::Folded { count, last, .. }) = &mut folded {
                 *count += 1;
                 *last = journey.0;
@@ -113,13 +115,13 @@ pub fn ladder(run: &Run, hops: &Hops, steps: &SortedMap<JourneyId, String>, all:
             continue;
         }
         rows.extend(folded.take());
-        rows.extend(packet(run, hops, journey, step, names).map(Row::Packet));
+        rows.extend(packet(run, hops, journey, mark, names).map(Row::Packet));
     }
     rows.extend(folded);
     Ladder { columns: columns(names), length: rows.len(), rows }
 }
 
-fn packet(run: &Run, hops: &Hops, journey: JourneyId, step: Option<&String>, names: &World) -> Option<PacketRow> {
+fn packet(run: &Run, hops: &Hops, journey: JourneyId, mark: Option<&Milestone>, names: &World) -> Option<PacketRow> {
     let first = hops.journey(journey).next()?;
     let packet = &run.records()[first.record].packet;
     let rows: Vec<_> = hops.journey(journey).map(|hop| hop_row(run, hop, names)).collect();
@@ -128,7 +130,8 @@ fn packet(run: &Run, hops: &Hops, journey: JourneyId, step: Option<&String>, nam
         index: first.sent,
         ended: rows.last().and_then(|row| row.arrived),
         time: first.left.as_micros(),
-        step: step.cloned(),
+        step: mark.map(|mark| mark.step.clone()).filter(|step| step != UNNUMBERED),
+        title: mark.map(|mark| mark.text.clone()),
         name: words::packet_name(names, packet),
         transport: words::key_of(&packet.transport()),
         hops: rows,

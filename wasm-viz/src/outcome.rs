@@ -13,7 +13,7 @@ use crate::words;
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// `direct`, `relayed`, `failed` or `none`; `unknown` where a trace does not tell.
+    /// `direct`, `relayed`, `failed` or `none`; `unknown` where nothing tells, or nobody tried.
     pub kind: &'static str,
     /// The same in words.
     pub text: Text,
@@ -61,8 +61,9 @@ fn of_plain_hosts(end: &World) -> Outcome {
         .hosts()
         .filter(|host| end.realm_of(*host) != RealmId::INTERNET && end.engine_if::<Plain>(*host).is_some())
         .collect();
+    // Where there are no two to be joined, it is not that they failed.
     if hidden.len() < 2 {
-        return Outcome { kind: "none", text: Text::of("outcome.none") };
+        return Outcome { kind: "unknown", text: Text::of("outcome.none") };
     }
     let heard = hidden.iter().filter_map(|host| {
         let (at, from) = end.log::<PlainSaid>(*host).iter().find_map(|(at, said)| Some((*at, another(end, said)?)))?;

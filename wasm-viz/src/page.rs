@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::branch::{Branch, BranchView, Milestone};
 use crate::bytes::BytesView;
 use crate::frame::{Fate, Frame, fate};
+use crate::hops::Hop;
 use crate::ladder::{self, Ladder};
 use crate::link::Link;
 use crate::machines::{MachineView, machines};
@@ -83,8 +84,9 @@ pub const MAX_BRANCHES: usize = 64;
 pub const FIRST: &str = "f5-udp-hole-punching";
 
 /// Where a scenario opens whose story speaks of another moment than that of a drop or of the last numbered packet, in
-/// microseconds: two SYNs are under way, and a keepalive is.
-const OPENS: [(&str, u64); 2] = [("crossing-syns", 2_000_000), ("twenty-second-timeouts", 17_150_000)];
+/// microseconds: two SYNs are under way, two punches, a keepalive.
+const OPENS: [(&str, u64); 3] =
+    [("crossing-syns", 2_000_000), ("sandbox", 3_050_000), ("twenty-second-timeouts", 17_150_000)];
 
 impl Page {
     /// Opens what a fragment names, at its step or else at the one that the
@@ -161,15 +163,26 @@ impl Page {
         self.current().run.len().saturating_sub(1)
     }
 
-    /// The step that the scenario's story speaks of: the moment that [`OPENS`] has, else the first numbered packet that
-    /// is dropped, else the last numbered one, and where none is numbered the first drop.
+    /// The step that the scenario's story speaks of: the moment that [`OPENS`] has, else that in which a NAT turns a
+    /// numbered packet round that arrives, else the first numbered packet that is dropped, else the last numbered one,
+    /// and where none is numbered the first drop.
     fn key_step(&self) -> usize {
         let branch = self.current();
         let steps = branch.run.steps();
         if let Some((_, moment)) = OPENS.iter().find(|(name, _)| *name == self.scenario.name) {
             return steps.partition_point(|step| step.at.as_micros() <= *moment).saturating_sub(1);
         }
-        let drops = |at: usize| fate(&branch.run.records()[at].what) == Fate::Dropped;
+        let records = branch.run.records();
+        let turned = |milestone: &Milestone| {
+            let hops = || branch.hops.journey(JourneyId(milestone.journey));
+            let back = |(a, b): &(&Hop, &Hop)| records[a.record].realm == records[b.record].realm;
+            let arrived = fate(&records[hops().last()?.arrival?.1].what) == Fate::Delivered;
+            hops().zip(hops().skip(1)).find(back).filter(|_| arrived).map(|(_, hop)| hop.sent)
+        };
+        if let Some(step) = branch.milestones.iter().find_map(turned) {
+            return step;
+        }
+        let drops = |at: usize| fate(&records[at].what) == Fate::Dropped;
         let dropped = |milestone: &&Milestone| {
             let hops = branch.hops.journey(JourneyId(milestone.journey));
             hops.filter_map(|hop| hop.arrival).any(|(_, at)| drops(at))
@@ -223,7 +236,7 @@ impl Page {
     #[must_use]
     pub fn ladder(&self, branch: usize, all: bool) -> Option<Ladder> {
         let branch = self.branches.get(branch)?;
-        Some(ladder::ladder(&branch.run, &branch.hops, &branch.steps, all, &branch.end))
+        Some(ladder::ladder(&branch.run, &branch.hops, &branch.milestones, all, &branch.end))
     }
 
     /// Makes a branch with more edits and goes there, to the step in which the runs part.

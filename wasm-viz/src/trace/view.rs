@@ -328,6 +328,7 @@ impl TracePage {
             ended: Some(index),
             time,
             step: None,
+            title: None,
             name: self.name(step),
             transport: self.payload(step).1.to_owned(),
             hops: vec![HopRow {

@@ -49,21 +49,27 @@ fn the_server_carries_every_packet_of_two_symmetric_nats() {
 }
 
 #[test]
-fn before_there_is_a_path_nothing_is_said_and_then_the_same_everywhere() {
-    let mut said = 0;
+fn before_there_is_a_path_the_end_is_told_and_then_the_same_everywhere() {
+    let (mut said, mut later) = (0, 0);
     for (name, _) in scenario::ALL {
         let mut page = Page::open(&format!("#v=1&s={name}&i=0"));
         let length = page.view().length;
-        let mut told = 0;
+        let end = at_the_end(&mut page);
         for index in [0, length / 2, length] {
-            let frame = page.seek(index);
-            assert_eq!(known(&mut page, index), frame.server, "{name} {index}");
-            assert!(index > 0 || frame.server.is_none(), "{name}");
-            told += usize::from(frame.server.is_some());
+            let told = page.seek(index).server;
+            let known = known(&mut page, index);
+            assert!(index > 0 || known.is_none(), "{name}");
+            match (known, &end) {
+                (None, Some(end)) => {
+                    assert_eq!(told, Some(Text::of("server.later").with_text("duty", end.clone())), "{name} {index}");
+                    later += 1;
+                }
+                (known, _) => assert_eq!(told, known, "{name} {index}"),
+            }
         }
-        said += usize::from(told > 0);
+        said += usize::from(end.is_some());
     }
-    assert!(said >= 25, "{said}");
+    assert!(said >= 25 && later >= said, "{said} {later}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn plain_hosts_that_hear_each_other_have_an_outcome_too() {
         ("stolen-predicted-port", "failed"),
         ("random-allocation", "failed"),
         ("crossing-syns", "direct"),
-        ("f1-cone-nat", "none"),
+        ("f1-cone-nat", "unknown"),
     ] {
         let view = Page::open(&format!("#v=1&s={name}&i=0")).view();
         assert_eq!(view.branches[view.branch].outcome.kind, kind, "{name}");

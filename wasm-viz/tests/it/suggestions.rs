@@ -67,7 +67,7 @@ fn every_remedy_of_a_run_that_is_not_direct_makes_it_direct() {
         let page = Page::open(&format!("#v=1&s={name}&i=0"));
         let view = page.view();
         let kind = view.branches[view.branch].outcome.kind;
-        let remedies = if kind == "none" { Vec::new() } else { page.remedies() };
+        let remedies = if kind == "unknown" { Vec::new() } else { page.remedies() };
         if kind == "direct" {
             assert_eq!(remedies, [], "{name}");
         }

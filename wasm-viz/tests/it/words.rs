@@ -36,7 +36,7 @@ fn listed() -> BTreeSet<String> {
     keys.extend(["public", "private", "relayed"].map(|kind| format!("kind.{kind}")));
     let said = ["remedy", "change.kind", "change.every-kind", "suggestion", "outcome.heard", "outcome.unheard"];
     keys.extend(said.map(str::to_owned));
-    keys.extend(["idle", "relays", "keeps", "keeps-none"].map(|what| format!("server.{what}")));
+    keys.extend(["idle", "relays", "keeps", "keeps-none", "later"].map(|what| format!("server.{what}")));
     let verdicts = include_str!("../../../spec/registries/verdicts.csv").lines().skip(1);
     let names = verdicts.filter_map(|line| line.split(',').nth(1)).filter(|name| !name.is_empty());
     keys.extend(names.map(|name| format!("verdict.{name}")));

@@ -97,9 +97,9 @@ test("the ladder is a list that names sender, receiver and fate", async ({ page 
     - group "Packets in the order in which they were sent":
       - list:
         - listitem:
-          - button /Register, from A to S/
+          - button /A registers, from A to S/
         - listitem:
-          - button /Punch, from A to NAT B. NAT B drops Punch/
+          - button /A punches, from A to NAT B. NAT B drops Punch/
   `);
 });
 

@@ -92,6 +92,18 @@ test("two runs stand side by side with one cursor, and part where the change is"
   const before = await seen.count();
   await page.keyboard.press("Home");
   await expect.poll(() => seen.count()).toBeLessThan(before);
+  const scrolled = (): Promise<number[]> => page.locator(".rows").evaluateAll((lists) => lists.map((list) => list.scrollTop));
+  expect(await scrolled()).toEqual([0, 0]);
+  await page.keyboard.press("End");
+  expect(Math.min(...(await scrolled()))).toBeGreaterThan(100);
+  await page.keyboard.press("x");
+  expect(await where(page)).toMatch(new RegExp(`^\\D*${(parted ?? 0) + 1}\\D`));
+  // The key alone opens the other run, too.
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Home");
+  await page.keyboard.press("x");
+  await expect(page.locator('[data-ladder="there"]')).toBeVisible();
+  expect(await where(page)).toMatch(new RegExp(`^\\D*${(parted ?? 0) + 1}\\D`));
 });
 
 test("the matrix is made of runs, and a cell opens its own", async ({ page }) => {

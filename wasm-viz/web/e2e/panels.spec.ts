@@ -33,17 +33,32 @@ test("a packet that is folded away marks what it is folded into", async ({ page 
   await expect(folded).toHaveCount(0);
 });
 
-test("what S still does is told as soon as there is a path: nothing for a direct one, everything for a relayed one", async ({ page }) => {
-  const duty = page.locator("#story .duty");
+test("the ladder opens on the numbered steps by the names that the text gives them", async ({ page }) => {
+  await open(page);
+  const rows = page.locator("#ladder .packet-row");
+  await expect(rows.filter({ hasText: "2050.0 ms" }).locator(".titled")).toHaveText("A punches");
+  await expect(rows.filter({ hasText: "2050.0 ms" }).locator(".badge")).toHaveText("5");
+  await expect(rows.locator(".titled")).toHaveCount(await rows.count());
+  await page.keyboard.press("a");
+  await expect(rows.locator(".titled").filter({ hasText: "A punches" })).toHaveCount(1);
+  expect(await rows.locator(".titled").count()).toBeLessThan(await rows.count());
+  await page.keyboard.press("l");
+  await expect(rows.locator(".titled").filter({ hasText: "A 打洞" })).toHaveCount(1);
+});
+
+test("what S still does is told from the opening on: nothing for a direct path, everything for a relayed one", async ({ page }) => {
+  const duty = page.locator("#tables .duty td");
   for (const [name, told] of [
     ["f5-udp-hole-punching", /^S relays nothing after \d+ ms, keeps 2 registered$/],
     ["f6-same-nat", /^S relays nothing after \d+ ms, keeps 2 registered$/],
     ["symmetric-pair", /^S relays everything \(packets: [1-9]\d*\), keeps 2 registered$/],
   ] as const) {
-    await open(page, `#v=1&s=${name}&i=0`);
-    await expect(duty).toHaveCount(0);
+    await open(page, `#v=1&s=${name}`);
+    await expect(duty).toContainText(/^Once there is a path: S relays /);
+    const later = await duty.innerText();
     await page.keyboard.press("End");
     await expect(duty).toHaveText(told);
+    expect(later).toContain(await duty.innerText());
     await expect(page.locator('#knows td[data-label="S"] li').first()).toContainText(await duty.innerText());
   }
 });

@@ -196,6 +196,7 @@ export interface PacketRow {
   ended: number | null;
   time: number;
   step: string | null;
+  title: Text | null;
   name: Text;
   transport: string;
   hops: Hop[];

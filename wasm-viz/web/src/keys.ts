@@ -29,6 +29,7 @@ export const KEYS: Record<string, Act> = {
   d: (store) => dropMarked(store),
   p: (store) => store.set({ predicting: !store.state.predicting }),
   c: (store) => compare(store),
+  x: (store) => part(store),
   m: (store) => store.set({ dialog: "matrix" }),
   r: (store) => store.set({ dialog: "race" }),
   e: (store) => store.set({ dialog: "export" }),
@@ -55,6 +56,14 @@ export function compare(store: Store): void {
   const parent = page.branches[page.branch]?.parent ?? null;
   const other = parent ?? page.branches.findIndex((_, index) => index !== page.branch);
   store.set({ beside: beside === null && other >= 0 ? other : null });
+}
+
+/** Goes to the first step in which the run and the one beside it differ. */
+export function part(store: Store): void {
+  if (store.state.beside === null) compare(store);
+  const { beside } = store.state;
+  const parted = beside === null ? null : store.core.divergence(beside);
+  if (parted !== null) store.seek(parted);
 }
 
 export function onKey(event: KeyboardEvent, store: Store): void {

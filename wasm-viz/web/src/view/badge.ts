@@ -9,6 +9,6 @@ export function numberOf(page: Page, journey: number): string {
   return step === "-" ? `#${journey}` : step;
 }
 
-export function badge(page: Page, journey: number, marked: boolean): HTMLElement {
-  return h("b", { class: marked ? "badge marked" : "badge" }, numberOf(page, journey));
+export function badge(number: string, marked: boolean): HTMLElement {
+  return h("b", { class: marked ? "badge marked" : "badge" }, number);
 }

@@ -4,7 +4,7 @@ import { h } from "../dom";
 import type { Bytes, Field } from "../frame";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
-import { badge } from "./badge";
+import { badge, numberOf } from "./badge";
 
 let shown: { key: string; bytes: Bytes | null } | null = null;
 
@@ -16,7 +16,7 @@ export function bytesView(root: HTMLElement, store: Store): void {
   const drawn = `${key} ${language} ${asking === null ? "" : frame.index}`;
   if (root.dataset["drawn"] === drawn) return;
   root.dataset["drawn"] = drawn;
-  const heading = h("h2", {}, journey === null ? null : badge(page, journey, true), bytes === null ? ui("bytes.heading") : say(bytes.name));
+  const heading = h("h2", {}, journey === null ? null : badge(numberOf(page, journey), true), bytes === null ? ui("bytes.heading") : say(bytes.name));
   if (bytes === null) {
     root.replaceChildren(heading, h("p", {}, ui("bytes.none")));
     return;

@@ -3,9 +3,9 @@
 import { h, keyed, svg } from "../dom";
 import type { Ladder, LadderRow, PacketRow } from "../frame";
 import { say, ui } from "../i18n";
-import { dropMarked, fault } from "../keys";
+import { dropMarked, fault, part } from "../keys";
 import type { Store } from "../store";
-import { badge } from "./badge";
+import { badge, numberOf } from "./badge";
 import { sign } from "./sign";
 import { traceLadderView } from "./traceladder";
 import { turned } from "./turn";
@@ -36,17 +36,16 @@ export function ladderView(root: HTMLElement, store: Store): void {
     const parted = store.core.divergence(state.beside);
     parts.push(
       h("p", { class: "parted" }, ui("ladder.beside", { number: String(state.beside + 1) }),
-        parted === null ? null : h("button", { type: "button", click: () => store.seek(parted) }, ui("ladder.parted", { step: String(parted + 1) }))),
+        parted === null ? null : h("button", { type: "button", click: () => part(store) }, ui("ladder.parted", { step: String(parted + 1) }))),
       drawn("there", other, state.frame.index, store),
     );
   }
-  const scrolled = root.querySelector(".rows")?.scrollTop ?? 0;
+  const scrolled = Array.from(root.querySelectorAll(".rows"), (list) => list.scrollTop);
   root.replaceChildren(...parts);
-  const list = root.querySelector<HTMLElement>(".rows");
-  if (list !== null) {
-    list.scrollTop = scrolled;
-    follow(list, state.ladder, state.frame.index, store);
-  }
+  root.querySelectorAll<HTMLElement>(".rows").forEach((list, number) => {
+    list.scrollTop = scrolled[number] ?? 0;
+    follow(list, number === 0 ? state.ladder : (other ?? state.ladder), state.frame.index, store);
+  });
 }
 
 /** What may be done to the marked packet. */
@@ -135,7 +134,7 @@ function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
       "aria-current": has ? "true" : null,
       click: () => store.showAll(true),
     },
-    has ? badge(store.state.page, store.state.journey ?? 0, true) : null,
+    has ? badge(numberOf(store.state.page, store.state.journey ?? 0), true) : null,
     ui("ladder.folded", { count: String(row.count) }),
     h("span", { class: "unseen" }, " ", ui("ladder.unfold", { count: String(row.count) }))));
   }
@@ -144,8 +143,9 @@ function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
   const future = row.index > cursor;
   const last = row.hops.at(-1);
   const over = last !== undefined && last.arrived !== null && last.arrived <= cursor;
+  const title = row.title ?? row.name;
   const spoken = ui("ladder.row", {
-    step: row.step ?? "", name: row.name, from: row.hops[0]?.from ?? "", to: last?.to ?? "",
+    step: row.step ?? "", name: title, from: row.hops[0]?.from ?? "", to: last?.to ?? "",
     fate: over ? (last.text ?? { key: "fate.passed" }) : { key: future ? "fate.later" : "fate.under-way" },
   });
   return h("li", { class: `packet-row${row.journey === journey ? " marked" : ""}${future ? " future" : ""}`, "data-journey": row.journey },
@@ -153,13 +153,14 @@ function rowOf(row: LadderRow, ladder: Ladder, store: Store): Element {
       type: "button",
       class: "cover",
       "aria-label": spoken,
+      title: say(row.name),
       "aria-current": row.journey === journey ? "true" : null,
       click: () => store.seek(row.ended ?? row.index),
     }),
     arrows(row, ladder, cursor),
     h("span", { class: "label" },
-      badge(store.state.page, row.journey, row.journey === journey),
-      say(row.name),
+      badge(row.step ?? `#${row.journey}`, row.journey === journey),
+      h("span", { class: row.title === null ? null : "titled" }, say(title)),
       h("small", {}, `${(row.time / 1000).toFixed(1)} ms`),
       over ? reason(row) : null),
   );

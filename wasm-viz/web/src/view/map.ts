@@ -166,7 +166,7 @@ function flightList(flights: Flight[], store: Store): HTMLElement {
       class: flight.journey === journey ? "packet marked" : "packet",
       title: `${flight.from} → ${flight.to}`,
       click: () => store.set({ journey: flight.journey }),
-    }, badge(page, flight.journey, flight.journey === journey), ` ${say(flight.packet.name)}`, h("span", { class: "unseen" }, ` ${flight.from} → ${flight.to}`))),
+    }, badge(numberOf(page, flight.journey), flight.journey === journey), ` ${say(flight.packet.name)}`, h("span", { class: "unseen" }, ` ${flight.from} → ${flight.to}`))),
   );
   const more = flights.length - items.length;
   const rest = more > 0 ? h("li", { class: "more" }, ui("map.more", { count: String(more) })) : null;

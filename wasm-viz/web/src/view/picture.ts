@@ -28,7 +28,7 @@ export function ladderPicture(ladder: Ladder): string {
       return;
     }
     const group = svg("g", { "data-row": "packet" });
-    const label = `${row.step === null ? "" : `${row.step}. `}${say(row.name)}`;
+    const label = `${row.step === null ? "" : `${row.step}. `}${say(row.title ?? row.name)}`;
     const first = row.hops[0];
     const left = first === undefined ? 0 : Math.min(...row.hops.flatMap((hop) => [x(hop.from), hop.to === "" ? x(hop.from) : x(hop.to)]));
     group.append(svg("text", { x: left + 6, y: y - 6 }, label));

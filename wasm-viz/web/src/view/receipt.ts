@@ -4,7 +4,7 @@ import { h } from "../dom";
 import type { Check, Happening, Suggestion } from "../frame";
 import { say, ui } from "../i18n";
 import type { Store } from "../store";
-import { badge } from "./badge";
+import { badge, numberOf } from "./badge";
 
 const cache = new Map<string, Suggestion[]>();
 
@@ -23,7 +23,7 @@ export function receiptView(root: HTMLElement, store: Store): void {
   root.replaceChildren(
     heading,
     h("p", { class: "packet-line" },
-      badge(store.state.page, telling.journey, telling.journey === store.state.journey),
+      badge(numberOf(store.state.page, telling.journey), telling.journey === store.state.journey),
       h("code", {}, `${telling.packet.source} → ${telling.packet.destination}`)),
     h("p", { class: `verdict ${telling.verdict}` }, say(telling.text)),
     telling.checks.length === 0 ? "" : checks(telling.checks),

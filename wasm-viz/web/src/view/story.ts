@@ -8,7 +8,7 @@ import type { Store } from "../store";
 const SHORT: readonly string[] = ["relayed", "failed"];
 
 export function storyView(root: HTMLElement, store: Store): void {
-  const { page, frame, notice } = store.state;
+  const { page, notice } = store.state;
   const branch = page.branches[page.branch];
   const edits = (branch?.edits ?? []).map((edit, index) =>
     h("li", {}, say(edit.text), h("button", {
@@ -32,7 +32,6 @@ export function storyView(root: HTMLElement, store: Store): void {
     h("p", { class: "line" }, say(page.story)),
     h("div", { class: "where" },
       h("span", { class: `outcome ${branch?.outcome.kind ?? "none"}` }, branch === undefined ? "" : say(branch.outcome.text)),
-      frame.server === null ? null : h("span", { class: "duty more" }, say(frame.server)),
       branch === undefined || !SHORT.includes(branch.outcome.kind) ? null : h("button", {
         type: "button",
         id: "remedies",

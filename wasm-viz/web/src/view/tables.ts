@@ -9,7 +9,10 @@ export function tablesView(root: HTMLElement, store: Store): void {
   const { frame, page, asking } = store.state;
   const telling = asking === null ? store.telling(frame) : undefined;
   const tables = frame.tables.map((table) => tableOf(table, telling, page.nats.find((nat) => nat.nat === table.nat)?.kind));
-  root.replaceChildren(h("h2", { class: "unseen" }, ui("tables.heading")), ...tables);
+  const server = page.machines.find((machine) => machine.kind === "server")?.id ?? "";
+  root.replaceChildren(h("h2", { class: "unseen" }, ui("tables.heading")), ...tables,
+    frame.server === null ? "" : h("table", { class: "duty" }, h("tbody", {},
+      h("tr", { class: "none" }, h("th", { scope: "row", class: "number" }, server), h("td", {}, say(frame.server))))));
 }
 
 function tableOf(table: Table, telling: Happening | undefined, kind: Parameters<typeof say>[0] | undefined): HTMLElement {
