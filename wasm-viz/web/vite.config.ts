@@ -16,7 +16,8 @@ export default defineConfig(({ mode }) => ({
           assetsInlineLimit: 100_000_000,
           lib: { entry: "src/main.ts", formats: ["iife"], name: "pinhole", fileName: () => "page.js", cssFileName: "page" },
         }
-      : { outDir: "dist/served", target: "es2022", assetsInlineLimit: 0 },
+      : // There is one module, so there is nothing to load before it.
+        { outDir: "dist/served", target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
 }));
 
 /** The templates of both languages as one module with the keys once: a fifth less to load than two tables. */

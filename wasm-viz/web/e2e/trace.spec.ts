@@ -3,6 +3,8 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Page, expect, test } from "@playwright/test";
+import type { Refused } from "../src/core";
+import type { Bare } from "./page";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const file = (name: string): string => new URL(`../../tests/traces/${name}.jsonl`, import.meta.url).pathname;
@@ -86,6 +88,13 @@ test("a trace is stepped through by keys, says what it lacks, and is closed agai
   await expect(page.locator("#knows")).toContainText("138.76.29.7:22255");
   await expect(page.locator(".outcome.direct")).toBeVisible();
   for (const id of ["#tables", "#compare", "#predict", "#race", "#link"]) await expect(page.locator(id)).toBeHidden();
+  // It has no IP headers, so there is no capture to be saved, by no way.
+  await page.keyboard.press("e");
+  await expect(page.locator("#export-text")).toBeVisible();
+  await expect(page.locator("#export-pcapng")).toBeHidden();
+  const why = page.evaluate(() => (window as unknown as Bare).pinhole.capture().then((file) => file.length, (refused: Refused) => refused.text.key));
+  expect(await why).toBe("notice.trace.fixed");
+  await page.keyboard.press("Escape");
   await page.locator("#trace").press("Enter");
   await expect(page.locator("body")).not.toHaveAttribute("data-trace");
   await expect(page.locator("#where")).toHaveText(before);
@@ -189,6 +198,9 @@ test("a trace is fully worded in both languages, and axe finds nothing serious",
       await page.keyboard.press("End");
       expect(await page.locator("body").innerText()).not.toContain("⟦");
     }
+    await page.keyboard.press("Home");
+    // What is still to come is readable, too; axe does not see it under the buttons that cover the rows.
+    for (const part of [".trace-row.future", ".trace-row.future .trace-label"]) await expect(page.locator(part).first()).toHaveCSS("opacity", "1");
     await page.evaluate(axe);
     const serious = await page.evaluate(async () => {
       const { axe } = window as unknown as { axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> } };

@@ -57,7 +57,9 @@ export class Core {
   text = (all: boolean): string => this.#call("text", all);
   capture = async (): Promise<Uint8Array> => {
     await this.#files();
-    return this.#viz.octets("pcapng");
+    const file = this.#viz.octets("pcapng");
+    if (file.length === 0) throw new Refused({ key: "notice.trace.fixed" });
+    return file;
   };
   digest = (): string => this.#call("digest", null);
   /** Opens a trace; what makes it none is a refusal, and nothing changes. */

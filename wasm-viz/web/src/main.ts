@@ -1,6 +1,6 @@
 // Starts the page: with the module beside it when served, with the octets in it when it is one file.
 
-import init, { any, call, octets, open_trace } from "../pkg/pinhole_viz.js";
+import { any, call, initSync, octets, open_trace } from "../pkg/pinhole_viz.js";
 import wasm from "../pkg/core.wasm.pack?url";
 import files from "../pkg/files.wasm.pack?url";
 import "./style.css";
@@ -9,7 +9,8 @@ import { start } from "./app";
 import { Core } from "./core";
 
 performance.mark("start");
-void init({ module_or_path: unpacked(wasm) }).then((first) => {
+void WebAssembly.compileStreaming(unpacked(wasm)).then((module) => {
+  const first = initSync({ module });
   // The second module works in the memory of the first and calls its functions.
   const load = (): Promise<unknown> => WebAssembly.instantiateStreaming(unpacked(files), { first: { ...first } });
   const core = new Core({ any, call, octets, open_trace }, load);
