@@ -113,34 +113,38 @@ impl Branch {
         &self.run
     }
 
-    /// An edit in words; a fault by the packet that met it.
-    fn edit_text(&self, edit: &Edit) -> Text {
-        let Action::Fault(fault) = &edit.action else {
-            return script::action(&edit.action);
-        };
-        let picked = |record: &&pinhole_sim::trace::Record| {
-            record.effect == Some(fault.effect) && self.end.trace().matches(&fault.pick, record)
-        };
-        match self.run.records().iter().find(picked) {
-            Some(record) => {
-                let to = record.to.map_or("?", |place| self.end.trace().name(place));
-                let name = words::packet_name(&self.end, &record.packet);
-                script::fault(fault.effect)
-                    .with_text("packet", Text::of("packet.to").with_text("name", name).with("machine", to))
-            }
-            None => script::fault(fault.effect).with_text("packet", Text::of("packet.none")),
-        }
-    }
-
     pub(crate) fn view(&self) -> BranchView {
         BranchView {
             parent: self.parent,
-            edits: self.edits.iter().map(|edit| EditView { text: self.edit_text(edit), at: edit.at }).collect(),
+            edits: self
+                .edits
+                .iter()
+                .map(|edit| EditView { text: edit_text(edit, &self.run, &self.end), at: edit.at })
+                .collect(),
             outcome: outcome(&self.end),
             length: self.run.len(),
             digest: format!("{:016x}", self.run.digest()),
         }
     }
+}
+
+/// An edit of a run in words; a fault by the packet that met it. `names` is a world with the run's machines and keys.
+pub(crate) fn edit_text(edit: &Edit, run: &Run, names: &World) -> Text {
+    let Action::Fault(fault) = &edit.action else {
+        return script::action(&edit.action);
+    };
+    let picked = |record: &&pinhole_sim::trace::Record| {
+        record.effect == Some(fault.effect) && names.trace().matches(&fault.pick, record)
+    };
+    let packet = run.records().iter().find(picked).map_or_else(
+        || Text::of("packet.none"),
+        |record| {
+            let to = record.to.map_or("?", |place| names.trace().name(place));
+            let name = words::packet_name(names, &record.packet);
+            Text::of("packet.to").with_text("name", name).with("machine", to)
+        },
+    );
+    script::fault(fault.effect).with_text("packet", packet)
 }
 
 /// The packets of a run that the scenario numbers.

@@ -2,6 +2,7 @@
 //! page.
 
 use crate::text::Text;
+use crate::words::literal;
 
 /// A slip: its template, what is printed and what is meant where that is the same in every language, and the
 /// scenarios in which one stumbles over it.
@@ -26,7 +27,7 @@ const SLIPS: [Slip; 20] = [
     Slip("preset", "1234, 62001", "4321, 62005", F6),
     Slip("wrong-nat", "NAT B", "NAT A", F7),
     Slip("preset", "30000, 31000, 62001", "45000, 55000, 62005", F7),
-    Slip("preset-draft", "4321", "1234", &["f12-same-nat", "f12-different-nats", "f12-two-levels", "f3-relaying"]),
+    Slip("preset-draft", "4321", "1234", &["f12-same-nat", "f12-different-nats", "f12-two-levels"]),
     Slip("tutorial-digit", "155.99.25.11:6200", "155.99.25.11:62000", &["f12-different-nats"]),
     Slip("prefer-private", "", "", &["f12-same-nat"]),
     Slip("wrong-nat", "NAT B", "NAT A", &["f12-two-levels", "f12-two-levels-tcp"]),
@@ -43,7 +44,8 @@ const SLIPS: [Slip; 20] = [
 pub fn of(scenario: &str) -> Vec<Text> {
     let met = SLIPS.iter().filter(|Slip(.., scenarios)| scenarios.contains(&scenario));
     met.map(|Slip(key, printed, meant, _)| {
-        Text::of(format!("erratum.{key}")).with("printed", printed).with("meant", meant)
+        let listed = |list: &str| list.split(", ").map(literal).collect();
+        Text::of(format!("erratum.{key}")).with_list("printed", listed(printed)).with_list("meant", listed(meant))
     })
     .collect()
 }

@@ -113,12 +113,18 @@ fn hop_line(out: &mut String, ladder: &Ladder, packet: &PacketRow, hop: &HopRow,
     let time = if first { format!("{}.{:03}", packet.time / 1000, packet.time % 1000) } else { String::new() };
     let step = packet.step.as_ref().filter(|_| first).map_or_else(String::new, |step| format!("{step}. "));
     let name = if first { plain(&packet.name) } else { String::new() };
-    let fate = if hop.fate == Fate::Passed { String::new() } else { format!("  [{}]", key_of(&hop.fate)) };
+    let fate = match (hop.fate, hop.text.as_ref().and_then(|text| text.with.get(&"rule"))) {
+        (Fate::Passed, _) => String::new(),
+        (Fate::Dropped | Fate::Answered, Some(Operand::Text(rule))) => {
+            format!("  [{}: {}]", key_of(&hop.fate), plain(rule))
+        }
+        (fate, _) => format!("  [{}]", key_of(&fate)),
+    };
     let drawn = String::from_utf8_lossy(&line);
     let _ = writeln!(out, "{time:>10}  {} {step}{name} {} -> {}{fate}", drawn.trim_end(), hop.source, hop.destination);
 }
 
-/// A text without templates: its literals.
+/// A text without templates: what its key ends with, and what goes into it.
 fn plain(text: &Text) -> String {
     let parts = text.with.values().map(|operand| match operand {
         Operand::Literal(literal) => literal.clone(),
@@ -126,5 +132,9 @@ fn plain(text: &Text) -> String {
         Operand::List(texts) => texts.iter().map(plain).collect::<Vec<_>>().join(" "),
     });
     let joined = parts.collect::<Vec<_>>().join(" ");
-    if joined.is_empty() { text.key.clone() } else { joined }
+    match text.key.rsplit('.').next() {
+        Some("literal") | None => joined,
+        Some(kind) if joined.is_empty() => kind.to_owned(),
+        Some(kind) => format!("{kind}: {joined}"),
+    }
 }

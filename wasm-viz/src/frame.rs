@@ -1,11 +1,10 @@
 //! What is to be seen after one step: the machines, what is under way, the tables, what was just decided.
 
 use pinhole_proto::Instant;
-use pinhole_proto::peer::Peer;
 use pinhole_proto::sorted::SortedMap;
-use pinhole_sim::nat::{Decision, Receipt, Row, RowId, Rule};
+use pinhole_sim::nat::{Decision, Operand, Receipt, Row, RowId, Rule};
 use pinhole_sim::trace::{Record, What};
-use pinhole_sim::{NatId, Place, World};
+use pinhole_sim::{Behaviour, NatId, Place, World};
 use serde::Serialize;
 
 use crate::duty::duty;
@@ -31,8 +30,6 @@ pub struct Frame {
     pub flights: Vec<Flight>,
     /// The tables of the NATs.
     pub tables: Vec<Table>,
-    /// The peers.
-    pub peers: Vec<PeerView>,
     /// What each machine knows.
     pub knows: Vec<Knows>,
     /// What the server still does for peers that have a path; before they have one, what it does at the end.
@@ -186,41 +183,6 @@ pub enum RowState {
     Expired,
 }
 
-/// A peer's engine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PeerView {
-    /// The host.
-    pub machine: String,
-    /// Its bindings to the server.
-    pub bindings: Vec<Text>,
-    /// Its sessions.
-    pub sessions: Vec<SessionView>,
-}
-
-/// A session of a peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SessionView {
-    /// How far it is.
-    pub state: Text,
-    /// What carries its data.
-    pub selected: Option<Text>,
-    /// Where the other peer may be reached.
-    pub candidates: Vec<CandidateView>,
-}
-
-/// A path of a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CandidateView {
-    /// Where to.
-    pub endpoint: String,
-    /// Its kind.
-    pub kind: Text,
-    /// Its state.
-    pub state: Text,
-    /// Whether it carries the data.
-    pub selected: bool,
-}
-
 /// The frame of step `index` in `world`, which is the world after it; `before` is the world before it, and
 /// `names` the world at the end, whose engines have all keys.
 #[must_use]
@@ -241,7 +203,6 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         happenings,
         flights: flights.into_iter().map(|hop| flight(run, hop, world, names)).collect(),
         tables: world.nats().map(|nat| table(before, world, nat)).collect(),
-        peers: world.hosts().filter_map(|host| peer(world, host)).collect(),
         knows: knows::knows((&run.records()[..first], before), (past, world)),
         server: duty(past, world).or_else(|| {
             let later = duty(run.records(), names)?;
@@ -297,7 +258,11 @@ fn check_line(check: &pinhole_sim::nat::Check) -> CheckLine {
         text: words::check(check),
         found: words::operand(&check.found),
         against: words::operand(&check.against),
-        source: check.rule.source(),
+        // One rule is for datagrams and SYNs alike; the setting that it names has the text that is meant.
+        source: match &check.against {
+            Operand::Field(name) => Behaviour::field(name).map_or("", |field| field.source),
+            _ => check.rule.source(),
+        },
     }
 }
 
@@ -396,34 +361,4 @@ fn state(
         Some(_) => RowState::Standing,
     };
     (state, u64::try_from(left).unwrap_or(u64::MAX))
-}
-
-fn peer(world: &World, host: pinhole_sim::HostId) -> Option<PeerView> {
-    let snapshot = world.engine_if::<Peer>(host)?.snapshot();
-    let bindings = snapshot.bindings.iter().map(|binding| {
-        let text = Text::of(format!("binding.{}", binding.state)).with("transport", words::key_of(&binding.transport));
-        match binding.public {
-            Some(public) => text.with("public", public),
-            None => text,
-        }
-    });
-    let sessions = snapshot.sessions.iter().map(|session| SessionView {
-        state: Text::of(format!("session.{}", session.state)),
-        selected: session.selected.as_ref().map(words::path),
-        candidates: session
-            .paths
-            .iter()
-            .map(|path| CandidateView {
-                endpoint: path.remote.map_or_else(String::new, |remote| remote.to_string()),
-                kind: Text::of(format!("kind.{}", words::key_of(&path.kind))),
-                state: Text::of(format!("path-state.{}", words::key_of(&path.state))),
-                selected: session.selected.is_some_and(|selected| Some(selected.remote) == path.remote),
-            })
-            .collect(),
-    });
-    Some(PeerView {
-        machine: world.trace().name(Place::Host(host)).to_owned(),
-        bindings: bindings.collect(),
-        sessions: sessions.collect(),
-    })
 }

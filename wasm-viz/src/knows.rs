@@ -58,7 +58,10 @@ fn facts(records: &[Record], world: &World, place: Place) -> Vec<Text> {
 
 fn nat_facts(world: &World, nat: NatId) -> Vec<Text> {
     let row = |row: &pinhole_sim::nat::Row| {
-        Text::of("knows.row").with("internal", row.internal).with("external", row.external)
+        Text::of("knows.row")
+            .with("internal", row.internal)
+            .with("external", row.external)
+            .with_text("key", words::remote_key(row.key))
     };
     world.nat(nat).rows().map(row).collect()
 }
@@ -68,8 +71,10 @@ fn peer_facts(world: &World, host: HostId, peer: &Peer) -> Vec<Text> {
     let names = names(world);
     let mut facts: Vec<Text> =
         world.interfaces(host).iter().map(|own| Text::of("knows.own-address").with("address", own.address)).collect();
-    let public =
-        snapshot.bindings.iter().filter_map(|binding| Some((binding.public?, words::key_of(&binding.transport))));
+    let public = snapshot
+        .bindings
+        .iter()
+        .filter_map(|binding| Some((binding.public?, words::key_of(&binding.transport).to_ascii_uppercase())));
     facts.extend(
         public.map(|(public, transport)| {
             Text::of("knows.own-public").with("endpoint", public).with("transport", transport)

@@ -94,7 +94,13 @@ pub fn view(nat: &str, behaviour: &Behaviour) -> NatView {
     NatView {
         nat: nat.to_owned(),
         kind: Text::of(format!("preset.{kind}")),
-        vector: VECTOR.iter().map(|field| value(field, &get(behaviour, field))).collect(),
+        vector: VECTOR
+            .iter()
+            .map(|field| {
+                let value = value(field, &get(behaviour, field));
+                Text::of("nat.setting").with_text("field", Text::of(format!("field.{field}"))).with_text("value", value)
+            })
+            .collect(),
         fields: Behaviour::FIELDS.iter().map(|field| field_view(field, behaviour)).collect(),
     }
 }

@@ -6,6 +6,7 @@ use pinhole_sim::trace::{Record, What};
 use pinhole_sim::{Behaviour, Effect, Fault, JourneyId, Pick, Place, World};
 use serde::Serialize;
 
+use crate::branch::edit_text;
 use crate::frame::{Fate, fate};
 use crate::matrix::changes;
 use crate::nats;
@@ -13,12 +14,11 @@ use crate::outcome::outcome;
 use crate::run::{Edit, Play, Run};
 use crate::script;
 use crate::text::Text;
-use crate::words;
 
 /// A change that flips what is asked about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Suggestion {
-    /// The change in words, with what comes of it.
+    /// The change in words.
     pub text: Text,
     /// The edits that make it.
     pub edits: Vec<Edit>,
@@ -68,10 +68,7 @@ pub fn suggestions(play: &Play, edits: &[Edit], run: &Run, names: &World, record
         };
         let outcome = fate(&now.what);
         if outcome == Fate::Passed && other.refused().is_empty() {
-            let text = Text::of("suggestion")
-                .with_text("change", script::action(&edit.action))
-                .with_text("packet", words::packet_name(names, &record.packet));
-            found.push(Suggestion { text, edits: all, fate: outcome });
+            found.push(Suggestion { text: edit_text(&edit, &other, names), edits: all, fate: outcome });
         }
     }
     found

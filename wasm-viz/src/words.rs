@@ -4,7 +4,7 @@ use pinhole_proto::Endpoint;
 use pinhole_proto::peer::{PathInfo, PathKind, Peer};
 use pinhole_proto::server::Server;
 use pinhole_proto::wire::{Packet as Message, Sealed};
-use pinhole_sim::nat::{Check, Decision, Operand, Receipt, RemoteKey};
+use pinhole_sim::nat::{Check, Decision, Operand, Receipt, RemoteKey, Rule};
 use pinhole_sim::packet::{Body, Flags};
 use pinhole_sim::trace::What;
 use pinhole_sim::{HostId, Packet, Place, World};
@@ -30,7 +30,10 @@ pub(crate) fn word<T: Serialize>(value: &T, number: usize) -> String {
 #[must_use]
 pub fn check(check: &Check) -> Text {
     let outcome = if check.held { "held" } else { "failed" };
-    Text::of(format!("check.{}.{outcome}", key_of(&check.rule)))
+    // A filter that knows the sender and yet refuses it takes the SYN for another connection.
+    let knows = check.rule == Rule::Filter && !check.held && check.found == check.against;
+    let rule = if knows { Rule::SameConnection } else { check.rule };
+    Text::of(format!("check.{}.{outcome}", key_of(&rule)))
         .with_text("found", operand(&check.found))
         .with_text("against", operand(&check.against))
 }

@@ -158,6 +158,8 @@ pub(super) fn sentence(engine: Engine, event: &str) -> Text {
             ("verdict", Some(Value::String(verdict))) => {
                 text.with_text("verdict", Text::of(format!("verdict.{verdict}")))
             }
+            ("state", Some(Value::String(state))) => text.with_text("state", Text::of(format!("path-state.{state}"))),
+            ("transport", Some(Value::String(name))) => text.with("transport", name.to_ascii_uppercase()),
             ("octets", Some(Value::String(hex))) => text.with("octets", hex.len() / 2),
             ("peer" | "initiator" | "responder" | "a" | "b", Some(Value::String(id))) => text.with(operand, short(id)),
             _ => text.with(operand, plain(value)),

@@ -145,7 +145,6 @@ impl TracePage {
                 happenings: Vec::new(),
                 flights: Vec::new(),
                 tables: Vec::new(),
-                peers: Vec::new(),
                 knows: Vec::new(),
                 server: None,
             };
@@ -157,7 +156,6 @@ impl TracePage {
             happenings: self.happening(index, step).into_iter().collect(),
             flights: Vec::new(),
             tables: Vec::new(),
-            peers: Vec::new(),
             knows: self.knows(step),
             server: None,
         }

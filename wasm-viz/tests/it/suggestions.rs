@@ -86,3 +86,21 @@ fn two_symmetric_nats_have_a_remedy() {
     let told = serde_json::to_string(&remedies).unwrap();
     assert!(!remedies.is_empty() && told.contains("\"NAT A\"") && told.contains("\"NAT B\""), "{told}");
 }
+
+#[test]
+fn a_suggested_delay_names_its_packet_and_whither_it_goes() {
+    let page = Page::open("");
+    let told = serde_json::to_value(page.suggestions(refused(&page)[0])).unwrap();
+    let delay = told.as_array().unwrap().iter().find(|one| one["text"]["key"] == "fault.delay").unwrap();
+    assert_eq!(delay["text"]["with"]["packet"]["key"], "packet.to", "{told}");
+    assert_eq!(delay["text"]["with"]["packet"]["with"]["machine"], "NAT A", "{told}");
+}
+
+#[test]
+fn what_somebody_else_behind_the_nat_hears_is_no_path_for_the_peers() {
+    let set = r#"[{"action":{"do":"set-field","nat":"NAT A","field":"filtering","value":"endpoint-independent"}}]"#;
+    let edits = Some(serde_json::from_str(set).unwrap());
+    let link = Link { scenario: Some("stolen-predicted-port".to_owned()), edits, ..Link::default() };
+    let view = Page::open(&link.write()).view();
+    assert_eq!(view.branches[view.branch].outcome.kind, "failed", "{:?}", view.branches[view.branch].outcome);
+}

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinhole_sim::Behaviour;
-use pinhole_sim::nat::{DropRule, Rule, Values};
+use pinhole_sim::nat::{Check, DropRule, Operand, Rule, Values};
 use pinhole_sim::scenario;
+use pinhole_viz::export::text;
 use pinhole_viz::lessons::lessons;
 use pinhole_viz::nats::PRESETS;
 use pinhole_viz::page::Page;
-use pinhole_viz::words::key_of;
+use pinhole_viz::words::{check, key_of};
 use serde_json::Value;
 
 const LANGUAGES: [(&str, &str); 2] =
@@ -33,8 +34,7 @@ fn listed() -> BTreeSet<String> {
     }
     keys.extend(pinhole_viz::trace::event_keys());
     keys.extend(lessons().into_iter().map(|lesson| lesson.title.key));
-    keys.extend(["public", "private", "relayed"].map(|kind| format!("kind.{kind}")));
-    let said = ["remedy", "change.kind", "change.every-kind", "suggestion", "outcome.heard", "outcome.unheard"];
+    let said = ["remedy", "change.kind", "change.every-kind", "outcome.heard", "outcome.unheard"];
     keys.extend(said.map(str::to_owned));
     keys.extend(["idle", "relays", "keeps", "keeps-none", "later"].map(|what| format!("server.{what}")));
     let verdicts = include_str!("../../../spec/registries/verdicts.csv").lines().skip(1);
@@ -107,4 +107,31 @@ fn every_key_has_a_template_in_every_language_with_the_same_operands() {
             }
         }
     }
+}
+
+#[test]
+fn a_filter_that_knows_the_sender_and_refuses_it_tells_of_another_connection() {
+    let [one, other] = ["192.0.2.1:1", "192.0.2.2:2"].map(|endpoint| Operand::Endpoint(endpoint.parse().unwrap()));
+    let key = |against| check(&Check { rule: Rule::Filter, found: one, against, held: false }).key;
+    assert_eq!((key(other).as_str(), key(one).as_str()), ("check.filter.failed", "check.same-connection.failed"));
+}
+
+#[test]
+fn a_check_that_names_a_setting_cites_the_text_of_that_setting() {
+    for (name, source) in [("f5-udp-hole-punching", "RFC 4787 5"), ("f4-connection-reversal", "RFC 5382 REQ-4")] {
+        let mut page = Page::open(&format!("#v=1&s={name}"));
+        let frame = page.seek(page.view().cursor);
+        let refusal = frame.happenings[0].checks.last().unwrap();
+        assert_eq!((refusal.text.key.as_str(), refusal.source), ("check.refusal-answered.failed", source));
+    }
+}
+
+#[test]
+fn the_ladder_as_text_names_packets_and_why_they_are_dropped() {
+    let text = |name: &str| {
+        let page = Page::open(&format!("#v=1&s={name}"));
+        text(&page.ladder(page.branch_shown(), false).unwrap())
+    };
+    assert!(text("f5-udp-hole-punching").contains("[dropped: filtered]"));
+    assert!(text("f9-port-prediction").contains("1. datagram 10.0.0.1:1234 -> 18.181.0.31:1234"));
 }

@@ -103,7 +103,6 @@ export interface Frame {
   happenings: Happening[];
   flights: Flight[];
   tables: Table[];
-  peers: Peer[];
   knows: Knows[];
   server: Text | null;
 }
@@ -162,16 +161,6 @@ export interface Row {
   state: RowState;
   left: number;
   sessions: { remote: string; state: RowState; left: number }[];
-}
-
-export interface Peer {
-  machine: string;
-  bindings: Text[];
-  sessions: {
-    state: Text;
-    selected: Text | null;
-    candidates: { endpoint: string; kind: Text; state: Text; selected: boolean }[];
-  }[];
 }
 
 export interface Knows {

@@ -32,13 +32,15 @@ export function currentLanguage(): Language {
 export function say(text: Text): string {
   const template = templates[language][text.key];
   if (template === undefined) return `⟦${text.key}⟧`;
-  return template.replace(/\{(\w+)\}/g, (whole, name: string) => {
+  const said = template.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = text.with?.[name];
     if (value === undefined) return whole;
     if (typeof value === "string") return value;
     if (Array.isArray(value)) return value.map(say).join(language === "zh" ? "、" : ", ");
     return say(value);
   });
+  // The spaces of a template are for Latin words; between Chinese ones there is none.
+  return said.replace(/([㐀-鿿）]) (?=[㐀-鿿（])/g, "$1");
 }
 
 /** A sentence of the page's own: a button, a heading. */
