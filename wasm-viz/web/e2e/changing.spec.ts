@@ -84,6 +84,10 @@ test("two runs stand side by side with one cursor, and part where the change is"
   await page.keyboard.press("c");
   await expect(page.locator('[data-ladder="here"]')).toBeVisible();
   await expect(page.locator('[data-ladder="there"]')).toBeVisible();
+  // Both are in the window, on a projector, too.
+  await page.setViewportSize({ width: 1024, height: 768 });
+  const lower = await page.locator('[data-ladder="there"]').boundingBox();
+  expect((lower?.y ?? Infinity) + (lower?.height ?? 0)).toBeLessThan(768 - 42);
   await page.locator(".parted button").click();
   const parted = await page.evaluate(() => (window as unknown as Bare).pinhole.divergence(0));
   expect(parted).not.toBeNull();

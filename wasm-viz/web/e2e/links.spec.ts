@@ -62,6 +62,8 @@ test("a link that makes no sense gets a notice that says where, and a working pa
     ["#v=1&x=%25%25", "'%' at 0"],
     ["#v=1&x=e30", "column"],
     ["#v=1&i=x", "i=x"],
+    ["#v=1&j=999", "j=999"],
+    ["#v=1&j=x", "j=x"],
     ["#colour=red", "colour"],
   ];
   for (const [fragment, part] of cases) {

@@ -55,8 +55,17 @@ export class Store {
       notice: page.notices[0] ?? null,
       asking: null,
     };
-    const wanted = Number.parseInt(page.view["j"] ?? "", 10);
-    this.state.journey = Number.isNaN(wanted) ? this.telling(this.state.frame)?.journey ?? null : wanted;
+    this.state.journey = this.telling(this.state.frame)?.journey ?? null;
+    const wanted = page.view["j"];
+    if (wanted !== undefined) {
+      try {
+        core.bytes(Number(wanted));
+        this.state.journey = Number(wanted);
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        this.state.notice = { key: "notice.link-value", with: { key: "j", value: wanted } };
+      }
+    }
     setLanguage(this.state.language);
   }
 

@@ -35,7 +35,7 @@ export function ladderView(root: HTMLElement, store: Store): void {
   if (other !== null && state.beside !== null) {
     const parted = store.core.divergence(state.beside);
     parts.push(
-      h("p", { class: "parted" }, ui("ladder.beside", { number: String(state.beside + 1) }),
+      h("p", { class: "parted" }, ui("ladder.beside", { number: String(state.beside + 1) }), " ",
         parted === null ? null : h("button", { type: "button", click: () => part(store) }, ui("ladder.parted", { step: String(parted + 1) }))),
       drawn("there", other, state.frame.index, store),
     );
