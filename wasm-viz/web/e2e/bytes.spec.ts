@@ -63,7 +63,7 @@ test("a NAT on the way out changes source address, source port, checksums and ti
 test("what a NAT sees and what the ends see stand side by side", async ({ page }) => {
   await open(page, "#v=1&s=f5-udp-hole-punching");
   await page.keyboard.press("End");
-  const connect = page.locator('#ladder .packet-row', { hasText: "Introduce" }).first();
+  const connect = page.locator('#ladder .packet-row', { hasText: "S tells B A's endpoints" }).first();
   await connect.locator(".cover").click();
   const opened = page.locator("#bytes .capture.opened");
   await expect(opened).toBeVisible();

@@ -79,7 +79,7 @@ test("the numbered packets have the addresses of the texts, in every network tha
     }, `#v=1&s=${name}&i=0`);
     for (const { step, hops } of marks) {
       const wanted = hops.map((hop) => hop.replace(/^.*?: /, ""));
-      const found = shown.some((row) => row.step === step && row.hops.length === wanted.length && wanted.every((hop, at) => like(hop, row.hops[at] ?? "")));
+      const found = shown.some((row) => (row.step ?? "-") === step && row.hops.length === wanted.length && wanted.every((hop, at) => like(hop, row.hops[at] ?? "")));
       expect(found, `${name} ${step}: ${wanted.join("; ")}`).toBe(true);
     }
   }
