@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use pinhole_sim::nat::Decision;
 use pinhole_sim::trace::What;
 use pinhole_sim::{Place, World};
 
 use crate::bytes::{Capture, image};
-use crate::frame::Fate;
-use crate::json;
+use crate::frame::{Fate, check_lines};
 use crate::ladder::{HopRow, Ladder, PacketRow, Row};
 use crate::run::Run;
 use crate::text::{Operand, Text};
@@ -45,11 +45,27 @@ pub fn pcapng(run: &Run, names: &World) -> Result<Vec<u8>, String> {
     Ok(file.into_octets())
 }
 
-/// What became of a packet, as keys and operands.
+/// What became of a packet, as keys and operands: what was decided, then a line for each check with what the packet
+/// has, what that was compared with, and where the rule is written.
 fn comment(what: &What) -> String {
     match what {
-        What::Decided(receipt) => json::write(receipt).unwrap_or_default(),
-        What::Delivered(receipt) | What::NoSocket(receipt) => json::write(receipt).unwrap_or_default(),
+        What::Decided(receipt) => {
+            let mut lines = match receipt.decision {
+                Decision::Forwarded { source, destination } => {
+                    format!("passed {}: {source} -> {destination}", key_of(&receipt.direction))
+                }
+                Decision::Dropped(rule) => format!("dropped: {}", key_of(&rule)),
+                Decision::Answered(rule) => format!("answered: {}", key_of(&rule)),
+            };
+            for check in check_lines(receipt) {
+                let said = check.text.key.replace("check.", "").replace('.', " ");
+                let _ =
+                    write!(lines, "\n{said}: {} | {} ({})", plain(&check.found), plain(&check.against), check.source);
+            }
+            lines
+        }
+        What::Delivered(receipt) => format!("delivered: {}", key_of(&receipt.rule)),
+        What::NoSocket(receipt) => format!("no-socket: {}", key_of(&receipt.rule)),
         What::Sent(_) => String::new(),
         What::Copied(_) => "copied".into(),
         What::Lost => "lost".into(),

@@ -243,7 +243,7 @@ pub fn happening(id: usize, record: &Record, world: &World, names: &World) -> Ha
 }
 
 /// The checks of a receipt. The last one that failed decided a refusal; whether that is answered is asked after it.
-fn check_lines(receipt: &Receipt) -> Vec<CheckLine> {
+pub(crate) fn check_lines(receipt: &Receipt) -> Vec<CheckLine> {
     let checks = receipt.checks.all();
     let refused = !matches!(receipt.decision, Decision::Forwarded { .. });
     let decisive = checks.iter().rposition(|check| refused && !check.held && check.rule != Rule::RefusalAnswered);
