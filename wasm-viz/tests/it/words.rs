@@ -109,6 +109,35 @@ fn every_key_has_a_template_in_every_language_with_the_same_operands() {
     }
 }
 
+/// The names of fields in some JSON of the octets.
+fn field_names(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            let name = map.get("name").and_then(Value::as_str).filter(|_| map.contains_key("length"));
+            into.extend(name.map(str::to_owned));
+            map.values().for_each(|value| field_names(value, into));
+        }
+        Value::Array(list) => list.iter().for_each(|value| field_names(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_field_whose_meaning_is_told_is_called_what_the_decoder_calls_it() {
+    let mut names = BTreeSet::new();
+    for name in ["f5-udp-hole-punching", "f9-peers", "f10-peers"] {
+        let page = Page::open(&format!("#v=1&s={name}"));
+        for journey in 0.. {
+            let Ok(bytes) = page.bytes(journey) else { break };
+            field_names(&serde_json::to_value(bytes).unwrap(), &mut names);
+        }
+    }
+    let english: BTreeMap<String, String> = serde_json::from_str(LANGUAGES[0].1).unwrap();
+    let told: Vec<_> = english.iter().filter(|(key, _)| key.starts_with("octet.")).map(|(_, name)| name).collect();
+    let unknown: Vec<_> = told.iter().filter(|name| !names.contains(**name)).collect();
+    assert!(told.len() >= 40 && unknown.is_empty(), "{unknown:?} of {names:?}");
+}
+
 #[test]
 fn a_filter_that_knows_the_sender_and_refuses_it_tells_of_another_connection() {
     let [one, other] = ["192.0.2.1:1", "192.0.2.2:2"].map(|endpoint| Operand::Endpoint(endpoint.parse().unwrap()));

@@ -72,3 +72,11 @@ test("what a NAT sees and what the ends see stand side by side", async ({ page }
   const plain = await opened.locator(".hex").innerText();
   expect(sealed.replace(/\s/g, "")).not.toContain(plain.replace(/\s/g, "").slice(0, 24));
 });
+
+test("in Chinese a field's meaning stands beside its name, which is the specification's", async ({ page }) => {
+  await open(page);
+  const field = page.locator("#bytes .field", { hasText: "time to live" }).first();
+  await expect(field).toHaveText("time to live 64");
+  await page.keyboard.press("l");
+  await expect(field).toHaveText("time to live生存时间 64");
+});

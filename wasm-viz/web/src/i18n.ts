@@ -43,6 +43,11 @@ export function say(text: Text): string {
   return said.replace(/([㐀-鿿）]) (?=[㐀-鿿（])/g, "$1");
 }
 
+/** What a name of the registries means, in a language that is not theirs. */
+export function meaning(name: string): string {
+  return language === "en" ? "" : (templates[language][`octet.${slug(name)}`] ?? "");
+}
+
 /** A sentence of the page's own: a button, a heading. */
 export function ui(key: string, operands?: Record<string, string | Text | Text[]>): string {
   return say(operands === undefined ? { key } : { key, with: operands });

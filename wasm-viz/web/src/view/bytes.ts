@@ -2,7 +2,7 @@
 
 import { h } from "../dom";
 import type { Bytes, Field } from "../frame";
-import { say, ui } from "../i18n";
+import { meaning, say, ui } from "../i18n";
 import type { Store } from "../store";
 import { badge, numberOf } from "./badge";
 
@@ -97,6 +97,7 @@ function branch(field: Field, mark: (field: Field | null) => void, changed: [num
   const parts = field.parts ?? [];
   const differs = parts.length === 0 && changed.some(([from, to]) => field.at < to && field.at + field.length > from);
   const value = field.value.length > 40 ? `${field.value.slice(0, 40)}…` : field.value;
+  const means = meaning(field.name);
   const label = h("span", {
     class: differs ? "field differs" : "field",
     tabindex: 0,
@@ -106,7 +107,7 @@ function branch(field: Field, mark: (field: Field | null) => void, changed: [num
     mouseleave: () => mark(null),
     focus: () => mark(field),
     blur: () => mark(null),
-  }, h("b", {}, field.name), value === "" ? "" : ` ${value}`, differs ? h("em", {}, ui("bytes.changed")) : null);
+  }, h("b", {}, field.name), means === "" ? null : h("small", {}, means), value === "" ? "" : ` ${value}`, differs ? h("em", {}, ui("bytes.changed")) : null);
   return h("li", {}, label, parts.length === 0 ? null : h("ul", {}, ...parts.map((part) => branch(part, mark, changed))));
 }
 
