@@ -200,10 +200,6 @@ impl Node for Apart {
     fn log(&self) -> &dyn Any {
         self.0.log()
     }
-
-    fn boxed_clone(&self) -> Box<dyn Node> {
-        Box::new(self.clone())
-    }
 }
 
 fn played(pair: Pair, trio: &mut Trio) -> Result<Found, String> {

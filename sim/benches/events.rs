@@ -102,11 +102,12 @@ fn events(criterion: &mut Criterion<ProcessorTime>) {
         ("datagrams, traced", Transport::Udp, true, datagrams),
         ("byte stream", Transport::Tcp, false, stream),
     ] {
-        let (trio, ends) = established(transport, keep);
-        let events = run(&mut trio.clone(), ends);
+        let (mut trio, ends) = established(transport, keep);
+        let events = run(&mut trio, ends);
         group.throughput(Throughput::Elements(events));
         group.bench_function(name, |bencher| {
-            bencher.iter_batched_ref(|| trio.clone(), |trio| run(trio, ends), BatchSize::LargeInput);
+            let start = || established(transport, keep);
+            bencher.iter_batched_ref(start, |(trio, ends)| run(trio, *ends), BatchSize::LargeInput);
         });
     }
     group.finish();

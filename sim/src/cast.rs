@@ -18,7 +18,7 @@ use crate::world::{HostId, NatId, Place, World};
 use crate::worlds::{PeerSaid, peer_node, server_event};
 
 /// The engines of a world with what is needed to start them anew.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Cast {
     roles: SortedMap<HostId, Role>,
     /// Octets of byte streams that applications wrote and took.

@@ -1,6 +1,6 @@
 //! An X25519 that remembers.
 //!
-//! A run that is repeated, or that goes on from a checkpoint, computes the same shared secrets again.
+//! A run that is repeated, or that goes back a step, computes the same shared secrets again.
 //! [`Memo`] looks them up instead. The function is pure, so its results are those of [`Dalek`], whatever is
 //! remembered; only the time differs.
 

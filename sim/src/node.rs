@@ -1,6 +1,5 @@
 //! What runs on a host: an engine of any kind behind one object-safe trait.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::convert::Infallible;
@@ -29,13 +28,10 @@ pub trait Node {
 
     /// What became of the events: a `Vec<(Instant, T)>` in an [`EngineNode`].
     fn log(&self) -> &dyn Any;
-
-    /// A copy that goes its own way.
-    fn boxed_clone(&self) -> Box<dyn Node>;
 }
 
 /// An engine and the log of its events, each turned into a `T` of its own by a function.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct EngineNode<E, T, F> {
     engine: E,
     keep: F,
@@ -44,9 +40,9 @@ pub struct EngineNode<E, T, F> {
 
 impl<E, T, F> EngineNode<E, T, F>
 where
-    E: Engine + Clone + 'static,
-    T: Clone + 'static,
-    F: for<'a> FnMut(E::Event<'a>) -> Option<T> + Clone + 'static,
+    E: Engine + 'static,
+    T: 'static,
+    F: for<'a> FnMut(E::Event<'a>) -> Option<T> + 'static,
 {
     /// Wraps an engine. `keep` turns an event into what the log keeps of it.
     pub const fn new(engine: E, keep: F) -> Self {
@@ -56,9 +52,9 @@ where
 
 impl<E, T, F> Node for EngineNode<E, T, F>
 where
-    E: Engine + Clone + 'static,
-    T: Clone + 'static,
-    F: for<'a> FnMut(E::Event<'a>) -> Option<T> + Clone + 'static,
+    E: Engine + 'static,
+    T: 'static,
+    F: for<'a> FnMut(E::Event<'a>) -> Option<T> + 'static,
 {
     fn handle_input(&mut self, now: Instant, input: Input<'_>) -> Result<(), Discard> {
         self.engine.handle_input(now, input)
@@ -100,15 +96,5 @@ where
 
     fn log(&self) -> &dyn Any {
         &self.log
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Node> {
-        Box::new(self.clone())
-    }
-}
-
-impl Clone for Box<dyn Node> {
-    fn clone(&self) -> Self {
-        (**self).boxed_clone()
     }
 }

@@ -45,7 +45,6 @@ pub use said::PeerSaid;
 pub(crate) use said::server_event;
 
 /// A world in which S, A and B run the real engines.
-#[derive(Clone)]
 pub struct Trio {
     /// The world.
     pub world: World,

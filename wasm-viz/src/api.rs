@@ -35,7 +35,7 @@ struct Catalogue {
 struct Entry {
     id: &'static str,
     title: Text,
-    source: String,
+    source: &'static str,
 }
 
 impl Api {
@@ -161,10 +161,7 @@ fn first() -> Page {
 }
 
 fn catalogue() -> Catalogue {
-    let entry = |id: &'static str| {
-        let source = scenarios::named(id).map(|scenario| scenario.source).unwrap_or_default();
-        Entry { id, title: Text::of(format!("title.{id}")), source }
-    };
+    let entry = |id: &'static str| Entry { id, title: Text::of(format!("title.{id}")), source: scenarios::source(id) };
     Catalogue {
         scenarios: scenario::NAMES.into_iter().map(entry).collect(),
         presets: nats::presets(),

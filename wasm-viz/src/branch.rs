@@ -1,5 +1,7 @@
 //! A branch: a run of the scenario with some edits, and what the scenario's text numbers in it.
 
+use std::cell::{Ref, RefCell};
+
 use pinhole_sim::action::Action;
 use pinhole_sim::{JourneyId, World};
 use serde::Serialize;
@@ -9,7 +11,8 @@ use crate::hops::Hops;
 use crate::order::ordered;
 use crate::outcome::{Outcome, outcome};
 use crate::page::{MAX_STEPS, Refused};
-use crate::run::{Edit, Play, Run};
+use crate::past::Past;
+use crate::run::{Edit, Play, Replay, Run};
 use crate::scenarios::Scenario;
 use crate::text::Text;
 use crate::{script, words};
@@ -19,9 +22,16 @@ pub struct Branch {
     pub(crate) edits: Vec<Edit>,
     pub(crate) run: Run,
     pub(crate) hops: Hops,
-    pub(crate) end: World,
     pub(crate) milestones: Vec<Milestone>,
     parent: Option<usize>,
+    /// Where one stands in it: a frame that is asked for next is mostly a step further.
+    scene: RefCell<Scene>,
+}
+
+/// The world after a step, and what was before that step.
+pub(crate) struct Scene {
+    replay: Replay,
+    past: Past,
 }
 
 /// A packet that the scenario's text numbers.
@@ -65,34 +75,37 @@ pub struct EditView {
 }
 
 impl Branch {
-    pub(crate) fn new(
-        scenario: &Scenario,
-        play: &Play,
-        parent: Option<usize>,
-        edits: Vec<Edit>,
-    ) -> Result<Self, Refused> {
+    pub(crate) fn new(play: &Play, parent: Option<usize>, edits: Vec<Edit>) -> Result<Self, Refused> {
         let run =
             Run::of(play, &edits, MAX_STEPS).map_err(|error| Refused(Text::of("notice.refused").with("why", error)))?;
         if let Some((_, error)) = run.refused().first() {
             return Err(Refused(Text::of("notice.refused").with("why", error)));
         }
         let hops = Hops::of(&run);
-        let end = run.world_at(play, &edits, run.len());
-        let milestones = milestones(scenario, &run, &hops, &end);
-        Ok(Self { edits, run, hops, end, milestones, parent })
+        let milestones = milestones(&play.scenario, &run, &hops);
+        let scene = RefCell::new(Scene::begin(play, &edits));
+        Ok(Self { edits, run, hops, milestones, parent, scene })
     }
 
-    pub(crate) fn world_at(&self, play: &Play, index: usize) -> World {
-        self.run.world_at(play, &self.edits, index)
+    /// The scene after a step, or at the beginning where there is no step.
+    pub(crate) fn scene(&self, play: &Play, index: usize) -> Ref<'_, Scene> {
+        let wanted = (index + 1).min(self.run.len());
+        let mut scene = self.scene.borrow_mut();
+        if scene.replay.done() > wanted {
+            *scene = Scene::begin(play, &self.edits);
+        }
+        if let Some(step) = self.run.steps()[scene.replay.done()..wanted].last() {
+            scene.replay.go_on(play, wanted - 1);
+            scene.past = Past::of(&self.run.records()[..step.records.start], scene.replay.world());
+            scene.replay.go_on(play, wanted);
+        }
+        drop(scene);
+        self.scene.borrow()
     }
 
     pub(crate) fn frame(&self, play: &Play, index: usize) -> Frame {
-        let world = self.world_at(play, index);
-        let before = match index.checked_sub(1) {
-            Some(before) => self.world_at(play, before),
-            None => play.world.clone(),
-        };
-        frame(&self.run, &self.hops, index, &before, &world, &self.end)
+        let scene = self.scene(play, index);
+        frame(&self.run, &self.hops, index, &scene.past, scene.world())
     }
 
     /// What was changed in it.
@@ -104,7 +117,7 @@ impl Branch {
     /// The world at the end.
     #[must_use]
     pub const fn world(&self) -> &World {
-        &self.end
+        self.run.end()
     }
 
     /// Everything that happened.
@@ -116,20 +129,30 @@ impl Branch {
     pub(crate) fn view(&self) -> BranchView {
         BranchView {
             parent: self.parent,
-            edits: self
-                .edits
-                .iter()
-                .map(|edit| EditView { text: edit_text(edit, &self.run, &self.end), at: edit.at })
-                .collect(),
-            outcome: outcome(&self.end),
+            edits: self.edits.iter().map(|edit| EditView { text: edit_text(edit, &self.run), at: edit.at }).collect(),
+            outcome: outcome(self.run.end()),
             length: self.run.len(),
             digest: format!("{:016x}", self.run.digest()),
         }
     }
 }
 
-/// An edit of a run in words; a fault by the packet that met it. `names` is a world with the run's machines and keys.
-pub(crate) fn edit_text(edit: &Edit, run: &Run, names: &World) -> Text {
+impl Scene {
+    fn begin(play: &Play, edits: &[Edit]) -> Self {
+        // What was refused, the run has told.
+        let replay = Replay::begin(play, edits, |_, _| {});
+        let past = Past::of(&[], replay.world());
+        Self { replay, past }
+    }
+
+    pub(crate) const fn world(&self) -> &World {
+        self.replay.world()
+    }
+}
+
+/// An edit of a run in words; a fault by the packet that met it.
+pub(crate) fn edit_text(edit: &Edit, run: &Run) -> Text {
+    let names = run.end();
     let Action::Fault(fault) = &edit.action else {
         return script::action(&edit.action);
     };
@@ -148,10 +171,10 @@ pub(crate) fn edit_text(edit: &Edit, run: &Run, names: &World) -> Text {
 }
 
 /// The packets of a run that the scenario numbers.
-fn milestones(scenario: &Scenario, run: &Run, hops: &Hops, names: &World) -> Vec<Milestone> {
+fn milestones(scenario: &Scenario, run: &Run, hops: &Hops) -> Vec<Milestone> {
     let found = scenario.marks.iter().filter_map(|mark| {
         let mut seen: Vec<JourneyId> = Vec::new();
-        let picked = run.records().iter().filter(|record| names.trace().matches(&mark.pick, record));
+        let picked = run.records().iter().filter(|record| run.end().trace().matches(&mark.pick, record));
         for record in picked {
             if !seen.contains(&record.journey) {
                 seen.push(record.journey);

@@ -1,8 +1,7 @@
 //! What is to be seen after one step: the machines, what is under way, the tables, what was just decided.
 
 use pinhole_proto::Instant;
-use pinhole_proto::sorted::SortedMap;
-use pinhole_sim::nat::{Decision, Operand, Receipt, Row, RowId, Rule};
+use pinhole_sim::nat::{Decision, Operand, Receipt, RowId, Rule};
 use pinhole_sim::trace::{Record, What};
 use pinhole_sim::{Behaviour, NatId, Place, World};
 use serde::Serialize;
@@ -11,6 +10,7 @@ use crate::duty::duty;
 use crate::hops::Hops;
 use crate::knows::{self, Knows};
 use crate::order::ordered;
+use crate::past::{Past, Span};
 use crate::run::Run;
 use crate::text::Text;
 use crate::words;
@@ -183,14 +183,15 @@ pub enum RowState {
     Expired,
 }
 
-/// The frame of step `index` in `world`, which is the world after it; `before` is the world before it, and
-/// `names` the world at the end, whose engines have all keys.
+/// The frame of step `index` in `world`, which is the world after it; `past` is what was before it.
 #[must_use]
-pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World, names: &World) -> Frame {
+pub fn frame(run: &Run, hops: &Hops, index: usize, past: &Past, world: &World) -> Frame {
+    // Its engines have all keys.
+    let names = run.end();
     let step = run.steps().get(index);
     let records = step.map_or(&[][..], |step| &run.records()[step.records.clone()]);
     let first = step.map_or(0, |step| step.records.start);
-    let past = &run.records()[..first + records.len()];
+    let until = &run.records()[..first + records.len()];
     let happenings: Vec<_> =
         records.iter().enumerate().map(|(n, record)| happening(first + n, record, world, names)).collect();
     let event = step.and_then(|step| step.action.as_ref()).map(crate::script::action);
@@ -202,9 +203,9 @@ pub fn frame(run: &Run, hops: &Hops, index: usize, before: &World, world: &World
         event,
         happenings,
         flights: flights.into_iter().map(|hop| flight(run, hop, world, names)).collect(),
-        tables: world.nats().map(|nat| table(before, world, nat)).collect(),
-        knows: knows::knows((&run.records()[..first], before), (past, world)),
-        server: duty(past, world).or_else(|| {
+        tables: world.nats().map(|nat| table(past, world, nat)).collect(),
+        knows: knows::knows(past, until, world),
+        server: duty(until, world).or_else(|| {
             let later = duty(run.records(), names)?;
             Some(Text::of("server.later").with_text("duty", later))
         }),
@@ -312,15 +313,13 @@ fn row_name(nat: &str, row: RowId) -> String {
     format!("{nat} {}", row.0 + 1)
 }
 
-fn table(before: &World, world: &World, nat: NatId) -> Table {
+fn table(past: &Past, world: &World, nat: NatId) -> Table {
     let name = world.trace().name(Place::Nat(nat)).to_owned();
-    let old: SortedMap<RowId, &Row> = before.nat(nat).rows().map(|row| (row.id, row)).collect();
     let here = world.nat(nat);
     let now = world.now();
     let rows = here.rows().map(|row| {
-        let old = old.get(&row.id).copied();
         let sessions = row.sessions.iter().map(|(remote, session)| {
-            let before = old.and_then(|old| old.sessions.get(remote)).map(|session| (session.since, session.used));
+            let before = past.span(nat, row.id, Some(*remote));
             // A mapping that is timed as a whole has no clock for each of its sessions.
             let ends = here.ends_at(row, Some(*remote)).max(session.used);
             let (state, left) = state(now, (session.since, session.used), before, ends);
@@ -330,7 +329,7 @@ fn table(before: &World, world: &World, nat: NatId) -> Table {
             Some(last) => here.ends_at(row, None).min(last.max(row.used)),
             None => here.ends_at(row, None),
         };
-        let (state, left) = state(now, (row.since, row.used), old.map(|old| (old.since, old.used)), ends);
+        let (state, left) = state(now, (row.since, row.used), past.span(nat, row.id, None), ends);
         RowLine {
             id: row_name(&name, row.id),
             transport: words::key_of(&row.transport),
@@ -345,12 +344,7 @@ fn table(before: &World, world: &World, nat: NatId) -> Table {
     Table { rows: rows.collect(), nat: name }
 }
 
-fn state(
-    now: Instant,
-    (since, used): (Instant, Instant),
-    before: Option<(Instant, Instant)>,
-    ends: Instant,
-) -> (RowState, u64) {
+fn state(now: Instant, (since, used): Span, before: Option<Span>, ends: Instant) -> (RowState, u64) {
     let left = (ends.max(now) - now).as_millis();
     let whole = (ends.max(used) - used).as_millis();
     let state = match before {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::duty::duty;
 use crate::ladder;
+use crate::past::Past;
 use crate::text::Text;
 use crate::words;
 
@@ -31,18 +32,20 @@ pub struct Fact {
     pub fresh: bool,
 }
 
-/// What every machine knows after a step, compared with what it knew before: each time the world, and what has
-/// happened in it so far.
+/// What every machine knows in a world after these records, compared with what it knew before.
 #[must_use]
-pub fn knows(before: (&[Record], &World), (records, world): (&[Record], &World)) -> Vec<Knows> {
-    let of = |machine: String| {
-        let place = world.place_named(&machine)?;
-        let old = facts(before.0, before.1, place);
-        let facts =
-            facts(records, world, place).into_iter().map(|text| Fact { fresh: !old.contains(&text), text }).collect();
-        Some(Knows { machine, facts })
+pub fn knows(past: &Past, records: &[Record], world: &World) -> Vec<Knows> {
+    let of = |(place, facts): (Place, Vec<Text>)| Knows {
+        machine: world.trace().name(place).to_owned(),
+        facts: facts.into_iter().map(|text| Fact { fresh: !past.knew(place, &text), text }).collect(),
     };
-    ladder::columns(world).into_iter().filter_map(of).filter(|knows| !knows.facts.is_empty()).collect()
+    all(records, world).into_iter().map(of).filter(|knows| !knows.facts.is_empty()).collect()
+}
+
+/// The facts that each machine knows.
+pub(crate) fn all(records: &[Record], world: &World) -> Vec<(Place, Vec<Text>)> {
+    let places = ladder::columns(world).into_iter().filter_map(|machine| world.place_named(&machine));
+    places.map(|place| (place, facts(records, world, place))).collect()
 }
 
 fn facts(records: &[Record], world: &World, place: Place) -> Vec<Text> {

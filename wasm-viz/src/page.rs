@@ -1,9 +1,10 @@
 //! The state of the page: a scenario, its branches, where one stands.
 
+use std::mem;
+
 use pinhole_proto::sorted::SortedMap;
 
 use pinhole_sim::action::Action;
-use pinhole_sim::scenario;
 use pinhole_sim::{JourneyId, Place};
 use serde::Serialize;
 
@@ -25,8 +26,6 @@ use crate::{bytes, errata, export, matrix};
 
 /// The page.
 pub struct Page {
-    scenario: Scenario,
-    seed: u64,
     play: Play,
     /// The edits that the scenario begins with.
     own: Vec<Edit>,
@@ -120,16 +119,11 @@ impl Page {
         page
     }
 
-    fn new(scenario: Scenario, seed: u64) -> Result<Self, Refused> {
-        let (world, cast) = scenario::build(&scenario.nats, &scenario.hosts, seed)
-            .map_err(|error| Refused(Text::of("notice.scenario").with("why", error)))?;
-        let (own, actions) = faults_apart(&scenario.actions);
-        let play = Play { world, cast, actions };
+    fn new(mut scenario: Scenario, seed: u64) -> Result<Self, Refused> {
+        let (own, actions) = faults_apart(mem::take(&mut scenario.actions));
         let mut page = Self {
             own: own.clone(),
-            scenario,
-            seed,
-            play,
+            play: Play { scenario, seed, actions },
             branches: Vec::new(),
             current: 0,
             cursor: 0,
@@ -148,7 +142,7 @@ impl Page {
         if self.branches.len() >= MAX_BRANCHES {
             return Err(Refused(Text::of("notice.branches").with("most", MAX_BRANCHES)));
         }
-        let branch = Branch::new(&self.scenario, &self.play, parent, edits)?;
+        let branch = Branch::new(&self.play, parent, edits)?;
         self.branches.push(branch);
         Ok(self.branches.len() - 1)
     }
@@ -169,7 +163,7 @@ impl Page {
     fn key_step(&self) -> usize {
         let branch = self.current();
         let steps = branch.run.steps();
-        if let Some((_, moment)) = OPENS.iter().find(|(name, _)| *name == self.scenario.name) {
+        if let Some((_, moment)) = OPENS.iter().find(|(name, _)| *name == self.play.scenario.name) {
             return steps.partition_point(|step| step.at.as_micros() <= *moment).saturating_sub(1);
         }
         let records = branch.run.records();
@@ -196,14 +190,15 @@ impl Page {
     #[must_use]
     pub fn view(&self) -> PageView {
         let branch = self.current();
-        let world = branch.world_at(&self.play, self.cursor);
+        let scene = branch.scene(&self.play, self.cursor);
+        let world = scene.world();
         PageView {
-            scenario: self.scenario.name.clone(),
-            title: Text::of(format!("title.{}", self.scenario.name)),
-            story: Text::of(format!("story.{}", self.scenario.name)),
-            source: self.scenario.source.clone(),
-            errata: errata::of(&self.scenario.name),
-            machines: machines(&world),
+            scenario: self.play.scenario.name.clone(),
+            title: Text::of(format!("title.{}", self.play.scenario.name)),
+            story: Text::of(format!("story.{}", self.play.scenario.name)),
+            source: self.play.scenario.source.to_owned(),
+            errata: errata::of(&self.play.scenario.name),
+            machines: machines(world),
             nats: world
                 .nats()
                 .map(|nat| nats::view(world.trace().name(Place::Nat(nat)), world.nat(nat).behaviour()))
@@ -236,7 +231,7 @@ impl Page {
     #[must_use]
     pub fn ladder(&self, branch: usize, all: bool) -> Option<Ladder> {
         let branch = self.branches.get(branch)?;
-        Some(ladder::ladder(&branch.run, &branch.hops, &branch.milestones, all, &branch.end))
+        Some(ladder::ladder(&branch.run, &branch.hops, &branch.milestones, all, branch.run.end()))
     }
 
     /// Makes a branch with more edits and goes there, to the step in which the runs part.
@@ -260,9 +255,8 @@ impl Page {
     pub fn preset(&mut self, nat: &str, preset: &str) -> Result<(), Refused> {
         let unknown = || Refused(Text::of("notice.no-preset").with("name", preset));
         let wanted = nats::PRESETS.iter().find(|(id, _)| *id == preset).ok_or_else(unknown)?.1();
-        let world = &self.play.world;
-        let id = world.nat_named(nat).ok_or_else(unknown)?;
-        let more = matrix::changes(nat, world.nat(id).behaviour(), &wanted);
+        let held = self.play.scenario.nats.iter().find(|spec| spec.name == nat).ok_or_else(unknown)?;
+        let more = matrix::changes(nat, &held.behaviour, &wanted);
         let mut edits = self.current().edits.clone();
         edits.retain(|known| !matches!(&known.action, Action::SetField { nat: of, .. } if of == nat));
         edits.extend(more);
@@ -282,36 +276,36 @@ impl Page {
     pub fn bytes(&self, journey: u64) -> Result<BytesView, Refused> {
         let branch = self.current();
         let missing = || Refused(Text::of("notice.no-packet").with("packet", journey));
-        bytes::view(&branch.run, &branch.hops, JourneyId(journey), &branch.end).ok_or_else(missing)
+        bytes::view(&branch.run, &branch.hops, JourneyId(journey), branch.run.end()).ok_or_else(missing)
     }
 
     /// The changes that would have let the packet of a record pass.
     #[must_use]
     pub fn suggestions(&self, record: usize) -> Vec<Suggestion> {
         let branch = self.current();
-        why::suggestions(&self.play, &branch.edits, &branch.run, &branch.end, record)
+        why::suggestions(&self.play, &branch.edits, &branch.run, branch.run.end(), record)
     }
 
     /// The smallest changes that would have made the run end in a direct path.
     #[must_use]
     pub fn remedies(&self) -> Vec<Suggestion> {
         let branch = self.current();
-        why::remedies(&self.play, &branch.edits, &branch.end)
+        why::remedies(&self.play, &branch.edits, branch.run.end())
     }
 
     /// What may arrive after the step that is shown.
     #[must_use]
     pub fn arrivals(&self) -> Vec<Arrival> {
         let branch = self.current();
-        race::arrivals(&branch.run, &branch.hops, self.cursor, &branch.end)
+        race::arrivals(&branch.run, &branch.hops, self.cursor, branch.run.end())
     }
 
     /// The question about a step.
     #[must_use]
     pub fn question(&self, index: usize) -> Option<Question> {
         let branch = self.current();
-        let before = branch.world_at(&self.play, index.checked_sub(1)?);
-        quiz::question(&branch.run, &branch.hops, index, &before, &branch.end)
+        let before = branch.scene(&self.play, index.checked_sub(1)?);
+        quiz::question(&branch.run, &branch.hops, index, before.world(), branch.run.end())
     }
 
     /// Grades an answer to the question about a step.
@@ -321,7 +315,7 @@ impl Page {
     pub fn grade(&self, index: usize, choice: usize) -> Result<Graded, Refused> {
         let question = self.question(index).ok_or_else(|| Refused(Text::of("notice.no-question")))?;
         let branch = self.current();
-        Ok(quiz::grade(&branch.run, &question, choice, &branch.end))
+        Ok(quiz::grade(&branch.run, &question, choice, branch.run.end()))
     }
 
     /// The packets of the branch that is shown, as a capture file.
@@ -330,7 +324,8 @@ impl Page {
     /// The writer's.
     pub fn capture(&self) -> Result<Vec<u8>, Refused> {
         let branch = self.current();
-        export::pcapng(&branch.run, &branch.end).map_err(|why| Refused(Text::of("notice.argument").with("why", why)))
+        export::pcapng(&branch.run, branch.run.end())
+            .map_err(|why| Refused(Text::of("notice.argument").with("why", why)))
     }
 
     /// Makes a branch without one of the edits and goes there.
@@ -386,8 +381,8 @@ impl Page {
     #[must_use]
     pub fn fragment(&self, view: SortedMap<String, String>) -> String {
         Link {
-            scenario: Some(self.scenario.name.clone()),
-            seed: (self.seed != 1).then_some(self.seed),
+            scenario: Some(self.play.scenario.name.clone()),
+            seed: (self.play.seed != 1).then_some(self.play.seed),
             edits: (self.current().edits != self.own).then(|| self.current().edits.clone()),
             index: Some(self.cursor),
             view,
@@ -398,17 +393,17 @@ impl Page {
 }
 
 /// What goes wrong on purpose in a scenario, as edits: to be seen, and to be taken away. And the rest.
-fn faults_apart(actions: &[Action]) -> (Vec<Edit>, Vec<Action>) {
+fn faults_apart(actions: Vec<Action>) -> (Vec<Edit>, Vec<Action>) {
     let mut at = 0_u64;
     let (mut faults, mut rest) = (Vec::new(), Vec::new());
     for action in actions {
-        if let Action::Wait { ms } = action {
+        if let Action::Wait { ms } = &action {
             at = at.saturating_add(ms.saturating_mul(1000));
         }
         if matches!(action, Action::Fault(_)) {
-            faults.push(Edit { at, action: action.clone() });
+            faults.push(Edit { at, action });
         } else {
-            rest.push(action.clone());
+            rest.push(action);
         }
     }
     (faults, rest)

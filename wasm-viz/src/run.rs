@@ -2,27 +2,28 @@
 //!
 //! A step is one event of the world that left a record: a packet arrives at a machine, with everything that
 //! the machine does about it; a timer fires and something is sent; an action is carried out. The world of a
-//! step is found from the checkpoint before it by doing the same again.
+//! step is found by doing the same again from the beginning, or from an earlier step where one stands there. A
+//! step takes microseconds: copies of the world on the way would cost more to download than they save.
 
 use std::ops::Range;
 
 use pinhole_proto::{Duration, Instant};
-use pinhole_sim::World;
 use pinhole_sim::action::{Action, ActionError};
 use pinhole_sim::cast::Cast;
 use pinhole_sim::trace::Record;
+use pinhole_sim::{World, scenario};
 use serde::{Deserialize, Serialize};
 
 use crate::order::ordered;
+use crate::scenarios::Scenario;
 
-/// A world with its engines, at the beginning, and what is to be done to it.
-#[derive(Clone)]
+/// A scenario with what is random in it, and what is to be done.
 pub struct Play {
-    /// The world.
-    pub world: World,
-    /// Who runs what in it.
-    pub cast: Cast,
-    /// What is done, in order.
+    /// The scenario.
+    pub scenario: Scenario,
+    /// What everything random in it follows from.
+    pub seed: u64,
+    /// What is done, in order: the scenario's actions but its faults, which are edits.
     pub actions: Vec<Action>,
 }
 
@@ -38,13 +39,11 @@ pub struct Edit {
 }
 
 /// Everything that happened in a play.
-#[derive(Clone)]
 pub struct Run {
     steps: Vec<Step>,
     records: Vec<Record>,
-    checkpoints: Vec<(usize, Machine)>,
     refused: Vec<(Edit, ActionError)>,
-    digest: u64,
+    end: World,
 }
 
 /// One step.
@@ -58,11 +57,14 @@ pub struct Step {
     pub action: Option<Action>,
 }
 
-/// The world and how far its script is.
-#[derive(Clone)]
-struct Machine {
+/// A play that is carried out: the world, and how far its script is.
+pub struct Replay {
     world: World,
     cast: Cast,
+    /// The edits, in time.
+    edits: Vec<Edit>,
+    /// How many steps are done.
+    done: usize,
     /// The next action of the play.
     next: usize,
     /// Until when the play waits: everything up to and at that moment happens before its next action.
@@ -71,7 +73,7 @@ struct Machine {
     next_edit: usize,
 }
 
-/// What a machine did last.
+/// What a replay did last.
 enum Turn {
     /// The world moved on.
     Event,
@@ -89,35 +91,29 @@ impl Run {
     /// # Errors
     /// An action of the play itself is refused.
     pub fn of(play: &Play, edits: &[Edit], most: usize) -> Result<Self, ActionError> {
-        let edits = in_time(edits);
-        let mut machine =
-            Machine { world: play.world.clone(), cast: play.cast.clone(), next: 0, until: None, next_edit: 0 };
-        let mut run =
-            Self { steps: Vec::new(), records: Vec::new(), checkpoints: Vec::new(), refused: Vec::new(), digest: 0 };
-        // What is changed before everything is no step: the runs with and without it count alike.
-        while let Some(edit) = edits.get(machine.next_edit).filter(|edit| edit.at == 0) {
-            if let Err(error) = machine.cast.apply(&mut machine.world, &edit.action) {
-                run.refused.push((edit.clone(), error));
-            }
-            machine.next_edit += 1;
-        }
-        run.checkpoints.push((0, machine.clone()));
-        while run.steps.len() < most {
-            let action = match machine.turn(play, &edits)? {
+        let mut refused = Vec::new();
+        let mut replay = Replay::begin(play, edits, |edit, error| refused.push((edit.clone(), error)));
+        let (mut steps, mut records) = (Vec::new(), Vec::new());
+        while replay.done < most {
+            let action = match replay.turn(play)? {
                 Turn::Over => break,
                 Turn::Event => None,
                 Turn::Action(action) => Some(*action),
                 Turn::Edit(at, outcome) => {
+                    let edit = &replay.edits[at];
                     if let Err(error) = outcome {
-                        run.refused.push((edits[at].clone(), error));
+                        refused.push((edit.clone(), error));
                     }
-                    Some(edits[at].action.clone())
+                    Some(edit.action.clone())
                 }
             };
-            run.take(&mut machine, action);
+            let from = records.len();
+            records.extend_from_slice(replay.world.trace().records());
+            if replay.step_ends(action.is_some()) {
+                steps.push(Step { at: replay.world.now(), records: from..records.len(), action });
+            }
         }
-        run.digest = machine.world.trace().digest();
-        Ok(run)
+        Ok(Self { steps, records, refused, end: replay.world })
     }
 
     /// How many steps there are.
@@ -150,51 +146,79 @@ impl Run {
         &self.refused
     }
 
+    /// The world after the last step.
+    #[must_use]
+    pub const fn end(&self) -> &World {
+        &self.end
+    }
+
     /// A digest of everything that happened; equal runs have equal ones.
     #[must_use]
-    pub const fn digest(&self) -> u64 {
-        self.digest
-    }
-
-    /// The world as it is after step `index`, or at the beginning where there is no step.
-    ///
-    /// # Panics
-    /// Never: what was played once can be played again.
-    #[must_use]
-    pub fn world_at(&self, play: &Play, edits: &[Edit], index: usize) -> World {
-        let wanted = (index + 1).min(self.steps.len());
-        let at = self.checkpoints.partition_point(|(done, _)| *done <= wanted) - 1;
-        let (mut done, mut machine) = self.checkpoints[at].clone();
-        let sorted = in_time(edits);
-        while done < wanted {
-            let turn = machine.turn(play, &sorted).expect("the action was carried out before");
-            let shown = matches!(turn, Turn::Action(_) | Turn::Edit(..));
-            done += usize::from(shown || !machine.world.trace().records().is_empty());
-            machine.world.trace_mut().clear();
-        }
-        machine.world
-    }
-
-    /// Takes over what the machine did, if there is anything to see.
-    fn take(&mut self, machine: &mut Machine, action: Option<Action>) {
-        let from = self.records.len();
-        self.records.extend_from_slice(machine.world.trace().records());
-        machine.world.trace_mut().clear();
-        if action.is_none() && self.records.len() == from {
-            return;
-        }
-        self.steps.push(Step { at: machine.world.now(), records: from..self.records.len(), action });
-        if self.steps.len().is_multiple_of(CHECKPOINT) {
-            self.checkpoints.push((self.steps.len(), machine.clone()));
-        }
+    pub fn digest(&self) -> u64 {
+        self.end.trace().digest()
     }
 }
 
-impl Machine {
+impl Replay {
+    /// A play as it begins; what is changed before everything has been changed, `refused` gets what was refused of
+    /// that.
+    ///
+    /// # Panics
+    /// Never: a test opens every scenario.
+    pub fn begin(play: &Play, edits: &[Edit], mut refused: impl FnMut(&Edit, ActionError)) -> Self {
+        let Scenario { nats, hosts, .. } = &play.scenario;
+        let (world, cast) = scenario::build(nats, hosts, play.seed).expect("a test opens every scenario");
+        let edits = ordered(edits.iter().cloned(), |a, b| a.at < b.at);
+        let mut replay = Self { world, cast, edits, done: 0, next: 0, until: None, next_edit: 0 };
+        // What is changed before everything is no step: the runs with and without it count alike.
+        while let Some(edit) = replay.edits.get(replay.next_edit).filter(|edit| edit.at == 0) {
+            if let Err(error) = replay.cast.apply(&mut replay.world, &edit.action) {
+                refused(edit, error);
+            }
+            replay.next_edit += 1;
+        }
+        replay
+    }
+
+    /// The world as it is after the steps that are done.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// How many steps are done.
+    #[must_use]
+    pub const fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Goes on until so many steps are done, or nothing is left to do.
+    ///
+    /// # Panics
+    /// Never for a play of which there is a run: what was played once can be played again.
+    pub fn go_on(&mut self, play: &Play, steps: usize) {
+        while self.done < steps {
+            let shown = match self.turn(play).expect("the action was carried out before") {
+                Turn::Over => return,
+                Turn::Event => false,
+                Turn::Action(_) | Turn::Edit(..) => true,
+            };
+            self.step_ends(shown);
+        }
+    }
+
+    /// Counts what was done as a step if there is anything to see; says whether there is.
+    fn step_ends(&mut self, shown: bool) -> bool {
+        let step = shown || !self.world.trace().records().is_empty();
+        self.done += usize::from(step);
+        self.world.trace_mut().clear();
+        step
+    }
+
     /// Does the next thing.
-    fn turn(&mut self, play: &Play, edits: &[Edit]) -> Result<Turn, ActionError> {
+    fn turn(&mut self, play: &Play) -> Result<Turn, ActionError> {
         loop {
-            let edit = edits.get(self.next_edit);
+            let edit = self.edits.get(self.next_edit);
             if let Some(until) = self.until {
                 let end = edit.map_or(until, |edit| Instant::from_micros(edit.at).min(until));
                 if self.world.next_event().is_some_and(|at| at <= end) {
@@ -225,10 +249,3 @@ impl Machine {
         }
     }
 }
-
-fn in_time(edits: &[Edit]) -> Vec<Edit> {
-    ordered(edits.iter().cloned(), |a, b| a.at < b.at)
-}
-
-/// Steps between two checkpoints.
-const CHECKPOINT: usize = 64;

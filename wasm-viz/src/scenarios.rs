@@ -14,7 +14,8 @@ pub struct Scenario {
     /// Its name.
     pub name: String,
     /// The text that it is from, with the section.
-    pub source: String,
+    #[serde(skip)]
+    pub source: &'static str,
     /// The NATs.
     #[serde(default)]
     pub nats: Vec<NatSpec>,
@@ -44,9 +45,16 @@ pub struct Mark {
 /// Reads the scenario of a name in [`NAMES`](pinhole_sim::scenario::NAMES).
 #[must_use]
 pub fn named(name: &str) -> Option<Scenario> {
-    let (_, text) = TEXTS.iter().find(|(known, _)| *known == name)?;
-    Some(json::read(text).expect("a test reads every one"))
+    let (_, source, text) = TEXTS.iter().find(|(known, ..)| *known == name)?;
+    let scenario: Scenario = json::read(text).expect("a test reads every one");
+    Some(Scenario { source, ..scenario })
 }
 
-/// The names and the texts, from the files of `sim/scenarios/`.
-const TEXTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
+/// The text that a scenario is from, with the section.
+#[must_use]
+pub fn source(name: &str) -> &'static str {
+    TEXTS.iter().find(|(known, ..)| *known == name).map_or("", |(_, source, _)| source)
+}
+
+/// The names, the sources and the texts, from the files of `sim/scenarios/`.
+const TEXTS: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));

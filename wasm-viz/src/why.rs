@@ -68,7 +68,7 @@ pub fn suggestions(play: &Play, edits: &[Edit], run: &Run, names: &World, record
         };
         let outcome = fate(&now.what);
         if outcome == Fate::Passed && other.refused().is_empty() {
-            found.push(Suggestion { text: edit_text(&edit, &other, names), edits: all, fate: outcome });
+            found.push(Suggestion { text: edit_text(&edit, &other), edits: all, fate: outcome });
         }
     }
     found
@@ -117,7 +117,7 @@ fn remedy(play: &Play, edits: &[Edit], text: &Text, more: Vec<Edit>) -> Option<S
     let mut all = edits.to_vec();
     all.extend(more);
     let run = Run::of(play, &all, crate::page::MAX_STEPS).ok()?;
-    let came = outcome(&run.world_at(play, &all, run.len()));
+    let came = outcome(run.end());
     (came.kind == "direct" && run.refused().is_empty()).then(|| {
         let text = Text::of("remedy").with_text("change", text.clone()).with_text("outcome", came.text);
         Suggestion { text, edits: all, fate: Fate::Passed }

@@ -1,6 +1,5 @@
 //! A client behind the same NAT that takes mappings while others count on the next one.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::any::Any;
 
@@ -115,9 +114,5 @@ impl Node for Competitor {
 
     fn log(&self) -> &dyn Any {
         &()
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Node> {
-        Box::new(self.clone())
     }
 }

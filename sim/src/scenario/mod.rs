@@ -33,8 +33,7 @@ use crate::action::{Action, ActionError};
 use crate::cast::Cast;
 use crate::world::World;
 
-/// A scenario that runs. A clone goes its own way from the same moment.
-#[derive(Clone)]
+/// A scenario that runs.
 pub struct Run {
     /// The world.
     pub world: World,

@@ -56,8 +56,8 @@ pub enum Place {
     Nat(NatId),
 }
 
-/// A virtual internet. It is a value: a clone goes its own way from the same moment.
-#[derive(Clone)]
+/// A virtual internet. One that is built and treated alike goes the same way: what a world was before is found by
+/// doing the same again.
 pub struct World {
     now: Instant,
     sequence: u64,
@@ -73,7 +73,7 @@ pub struct World {
     trace: Trace,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Realm {
     network: Option<Interface>,
     gateway: Option<NatId>,
@@ -82,7 +82,6 @@ struct Realm {
     hops: u8,
 }
 
-#[derive(Clone)]
 struct Host {
     realm: RealmId,
     interfaces: Vec<Interface>,
@@ -94,7 +93,7 @@ struct Host {
     queued: [Option<Instant>; 2],
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Gateway {
     inside: RealmId,
     outside: RealmId,

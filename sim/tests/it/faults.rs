@@ -40,16 +40,6 @@ fn equal_seeds_give_equal_worlds_and_others_do_not() {
 }
 
 #[test]
-fn a_clone_goes_the_same_way() {
-    let mut world = noisy(3);
-    let mut clone = world.clone();
-    for world in [&mut world, &mut clone] {
-        world.run_for(SECOND);
-    }
-    assert_eq!(world.trace().digest(), clone.trace().digest());
-}
-
-#[test]
 fn lines_lose_copy_and_reorder() {
     let world = noisy(1);
     let records = world.trace().records();

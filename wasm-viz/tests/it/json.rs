@@ -51,7 +51,7 @@ fn what_the_page_has_of_a_scenario_is_what_its_file_says() {
     assert!(scenario::NAMES.iter().eq(scenario::ALL.iter().map(|(name, _)| name)));
     for (name, text) in scenario::ALL {
         let (here, file) = (scenarios::named(name).unwrap(), Scenario::from_json(text).unwrap());
-        assert_eq!((here.name, here.source), (file.name, file.source));
+        assert_eq!((here.name, here.source), (file.name, file.source.as_str()));
         assert_eq!((here.nats, here.hosts, here.actions), (file.nats, file.hosts, file.actions), "{name}");
         let marks = file.marks.into_iter().map(|mark| (mark.step, mark.title, mark.pick, mark.skip));
         assert!(here.marks.into_iter().map(|mark| (mark.step, mark.title, mark.pick, mark.skip)).eq(marks), "{name}");
