@@ -2,7 +2,7 @@
 //!
 //! The second module has the functions that nothing but those calls reaches. It works in the first one's memory and
 //! calls its functions, which the first exports for it. What the first kept of such a call goes through a place in
-//! its table that the second fills when it is instantiated; before, the call traps.
+//! its table that the second fills when it is instantiated; before, the call traps. What nothing reaches is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,10 +29,11 @@ pub(super) struct Parts {
 /// the module `first`.
 pub(super) fn split(module: &[u8], later: &[&str]) -> anyhow::Result<Parts> {
     let whole = Whole::of(module, later)?;
-    let moved = whole.only_later()?;
+    let stays = whole.reached(&whole.roots)?;
+    let moved = whole.only_later(&stays)?;
     let needs = whole.needs(&moved)?;
     let mut first = Module::new();
-    First::of(&whole, &moved, &needs)
+    First::of(&whole, &stays, &needs)
         .parse_core_module(&mut first, Parser::new(0), module)
         .context("the first part cannot be written")?;
     Ok(Parts { first: first.finish(), second: whole.second(&moved, &needs)? })
@@ -112,12 +113,11 @@ impl<'a> Whole<'a> {
     }
 
     /// The functions that only the calls for the second part reach.
-    fn only_later(&self) -> anyhow::Result<BTreeSet<u32>> {
-        let first = self.reached(&self.roots)?;
-        if self.later.iter().any(|call| first.contains(call)) {
+    fn only_later(&self, stays: &BTreeSet<u32>) -> anyhow::Result<BTreeSet<u32>> {
+        if self.later.iter().any(|call| stays.contains(call)) {
             bail!("a call for the second part is called from the first");
         }
-        Ok(self.reached(&self.later)?.difference(&first).copied().collect())
+        Ok(self.reached(&self.later)?.difference(stays).copied().collect())
     }
 
     fn reached(&self, roots: &[u32]) -> anyhow::Result<BTreeSet<u32>> {
@@ -284,10 +284,11 @@ struct First<'w> {
 }
 
 impl<'w> First<'w> {
-    fn of(whole: &'w Whole<'w>, moved: &BTreeSet<u32>, needs: &'w Needs) -> Self {
+    fn of(whole: &'w Whole<'w>, stays: &BTreeSet<u32>, needs: &'w Needs) -> Self {
         let imported = whole.functions.imported as u32;
         let defined = imported..imported + whole.functions.bodies.len() as u32;
-        let kept: Vec<u32> = defined.filter(|index| !moved.contains(index) || whole.later.contains(index)).collect();
+        // What nothing reaches is in neither part.
+        let kept: Vec<u32> = defined.filter(|index| stays.contains(index) || whole.later.contains(index)).collect();
         let all = (0..imported).chain(kept.iter().copied());
         let indices = all.zip(0..).collect();
         Self { whole, needs, kept, indices }
