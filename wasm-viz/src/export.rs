@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use pinhole_sim::nat::Decision;
-use pinhole_sim::trace::What;
+use pinhole_sim::trace::{Record, What};
 use pinhole_sim::{Place, World};
 
 use crate::bytes::{Capture, image};
@@ -38,7 +38,7 @@ pub fn pcapng(run: &Run, names: &World) -> Result<Vec<u8>, String> {
         let place = if arrives { record.to.unwrap_or(record.from) } else { record.from };
         let Some(interface) = places.iter().position(|known| *known == (place, record.realm)) else { continue };
         let interface = u32::try_from(interface).unwrap_or(u32::MAX);
-        let comment = comment(&record.what);
+        let comment = comment(record);
         file.packet(interface, record.at.as_micros(), &image(&record.packet).octets, &comment)
             .map_err(|error| error.to_string())?;
     }
@@ -47,8 +47,8 @@ pub fn pcapng(run: &Run, names: &World) -> Result<Vec<u8>, String> {
 
 /// What became of a packet, as keys and operands: what was decided, then a line for each check with what the packet
 /// has, what that was compared with, and where the rule is written.
-fn comment(what: &What) -> String {
-    match what {
+fn comment(record: &Record) -> String {
+    match &record.what {
         What::Decided(receipt) => {
             let mut lines = match receipt.decision {
                 Decision::Forwarded { source, destination } => {
@@ -57,7 +57,7 @@ fn comment(what: &What) -> String {
                 Decision::Dropped(rule) => format!("dropped: {}", key_of(&rule)),
                 Decision::Answered(rule) => format!("answered: {}", key_of(&rule)),
             };
-            for check in check_lines(receipt) {
+            for check in check_lines(receipt, record.packet.transport()) {
                 let said = check.text.key.replace("check.", "").replace('.', " ");
                 let _ =
                     write!(lines, "\n{said}: {} | {} ({})", plain(&check.found), plain(&check.against), check.source);

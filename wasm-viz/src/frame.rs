@@ -1,9 +1,9 @@
 //! What is to be seen after one step: the machines, what is under way, the tables, what was just decided.
 
-use pinhole_proto::Instant;
-use pinhole_sim::nat::{Decision, Operand, Receipt, RowId, Rule};
+use pinhole_proto::{Instant, Transport};
+use pinhole_sim::nat::{Decision, Receipt, RowId, Rule};
 use pinhole_sim::trace::{Record, What};
-use pinhole_sim::{Behaviour, NatId, Place, World};
+use pinhole_sim::{NatId, Place, World};
 use serde::Serialize;
 
 use crate::duty::duty;
@@ -230,7 +230,7 @@ pub fn happening(id: usize, record: &Record, world: &World, names: &World) -> Ha
                 (None, Some(nearest)) => (Some(nearest), Some("external")),
                 (None, None) => (receipt.mapping.map(|mapping| mapping.row), None),
             };
-            (check_lines(receipt), row, column)
+            (check_lines(receipt, record.packet.transport()), row, column)
         }
         _ => (Vec::new(), None, None),
     };
@@ -244,26 +244,22 @@ pub fn happening(id: usize, record: &Record, world: &World, names: &World) -> Ha
 }
 
 /// The checks of a receipt. The last one that failed decided a refusal; whether that is answered is asked after it.
-pub(crate) fn check_lines(receipt: &Receipt) -> Vec<CheckLine> {
+pub(crate) fn check_lines(receipt: &Receipt, transport: Transport) -> Vec<CheckLine> {
     let checks = receipt.checks.all();
     let refused = !matches!(receipt.decision, Decision::Forwarded { .. });
     let decisive = checks.iter().rposition(|check| refused && !check.held && check.rule != Rule::RefusalAnswered);
-    let line = |(at, check)| CheckLine { decisive: Some(at) == decisive, ..check_line(check) };
+    let line = |(at, check)| CheckLine { decisive: Some(at) == decisive, ..check_line(check, transport) };
     checks.iter().enumerate().map(line).collect()
 }
 
-fn check_line(check: &pinhole_sim::nat::Check) -> CheckLine {
+fn check_line(check: &pinhole_sim::nat::Check, transport: Transport) -> CheckLine {
     CheckLine {
         held: check.held,
         decisive: false,
         text: words::check(check),
         found: words::operand(&check.found),
         against: words::operand(&check.against),
-        // One rule is for datagrams and SYNs alike; the setting that it names has the text that is meant.
-        source: match &check.against {
-            Operand::Field(name) => Behaviour::field(name).map_or("", |field| field.source),
-            _ => check.rule.source(),
-        },
+        source: check.rule.source(transport),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pinhole_proto::{Address, Endpoint, Instant};
+use pinhole_proto::{Address, Endpoint, Instant, Transport};
 use serde::Serialize;
 
 use super::receipt::{RemoteKey, RowId};
@@ -188,10 +188,18 @@ impl Rule {
         Self::GraceUnused,
     ];
 
-    /// The text that the rule comes from.
+    /// The text that the rule comes from, which for some is another one for TCP.
     #[must_use]
-    pub const fn source(self) -> &'static str {
+    pub const fn source(self, transport: Transport) -> &'static str {
+        let tcp = matches!(transport, Transport::Tcp);
         match self {
+            Self::Hairpin if tcp => "RFC 5382 REQ-8",
+            Self::MappingCovers if tcp => "RFC 5382 REQ-1",
+            Self::Filter if tcp => "RFC 5382 REQ-3",
+            Self::IcmpAllowed if tcp => "RFC 5382 REQ-9",
+            Self::IcmpSurvived if tcp => "RFC 5382 REQ-10",
+            Self::QuoteMapped if !tcp => "RFC 4787 REQ-12",
+            Self::RefusalAnswered if !tcp => "RFC 4787 5",
             Self::TimeToLive => "RFC 791",
             Self::AddressFamily => "draft 2",
             Self::UdpAllowed => "draft 6.4",

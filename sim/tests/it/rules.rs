@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinhole_proto::{Address, Duration, Endpoint, Instant};
+use pinhole_proto::{Address, Duration, Endpoint, Instant, Transport};
 use pinhole_sim::nat::{
     Check, Decision, Direction, Hairpin, Ipv6, Kind, OnIcmp, OnReset, Operand, Overloading, Passage, Receipt,
     RemoteKey, Rule, Side, SimultaneousOpen, Taken, Unsolicited, UnsolicitedDatagram,
@@ -289,6 +289,16 @@ fn receipts_are_keys_and_values() {
     });
     assert!(json["checks"].as_array().is_some_and(|checks| checks.contains(&filter)), "{json:#}");
     for rule in Rule::ALL {
-        assert!(rule.source().starts_with("RFC ") || rule.source().starts_with("draft "), "{rule:?}");
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let source = rule.source(transport);
+            assert!(source.starts_with("RFC ") || source.starts_with("draft "), "{rule:?}");
+            let foreign = transport == Transport::Udp && source.starts_with("RFC 5382");
+            assert!(!foreign || OF_TCP.contains(&rule), "{rule:?}: {source}");
+        }
+        assert_ne!(Rule::Filter.source(Transport::Udp), Rule::Filter.source(Transport::Tcp));
     }
 }
+
+/// The rules that no datagram meets.
+const OF_TCP: [Rule; 5] =
+    [Rule::SameConnection, Rule::SynAckAllowed, Rule::SynLetIn, Rule::CrossingSynAllowed, Rule::GraceUnused];

@@ -146,12 +146,17 @@ fn a_filter_that_knows_the_sender_and_refuses_it_tells_of_another_connection() {
 }
 
 #[test]
-fn a_check_that_names_a_setting_cites_the_text_of_that_setting() {
-    for (name, source) in [("f5-udp-hole-punching", "RFC 4787 5"), ("f4-connection-reversal", "RFC 5382 REQ-4")] {
+fn a_check_cites_the_rfc_of_its_transport() {
+    for (name, filter, refusal) in [
+        ("f5-udp-hole-punching", "RFC 4787 REQ-8", "RFC 4787 5"),
+        ("f4-connection-reversal", "RFC 5382 REQ-3", "RFC 5382 REQ-4"),
+    ] {
         let mut page = Page::open(&format!("#v=1&s={name}"));
         let frame = page.seek(page.view().cursor);
-        let refusal = frame.happenings[0].checks.last().unwrap();
-        assert_eq!((refusal.text.key.as_str(), refusal.source), ("check.refusal-answered.failed", source));
+        let checks = frame.happenings[0].checks.iter();
+        let source = |key: &str| checks.clone().find(|check| check.text.key == key).map(|check| check.source);
+        assert_eq!(source("check.filter.failed"), Some(filter));
+        assert_eq!(source("check.refusal-answered.failed"), Some(refusal));
     }
 }
 
