@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use pinhole_proto::peer::StrategySet;
 use pinhole_proto::{Address, CommandError, Duration, Endpoint, Transport};
 use serde::Serialize;
 
@@ -106,6 +107,14 @@ pub enum Action {
         host: String,
         /// Who.
         taker: CrossingSyn,
+    },
+    /// The strategies that the attempts of a peer may have, from its next start on.
+    SetStrategies {
+        /// Which host.
+        host: String,
+        /// The strategies, by their names in `spec/registries/strategies.csv`.
+        #[serde(with = "crate::strategies")]
+        strategies: StrategySet,
     },
     /// A NAT behaves otherwise from here on.
     SetNat {

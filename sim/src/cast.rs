@@ -106,6 +106,11 @@ impl Cast {
                 let role = self.roles.get(&id).cloned().ok_or_else(|| ActionError::WrongRole(host.clone()))?;
                 self.start(world, id, role);
             }
+            Action::SetStrategies { host, strategies } => {
+                let role = self.roles.get_mut(&host_named(world, host)?);
+                let Some(Role::Peer(config)) = role else { return Err(ActionError::WrongRole(host.clone())) };
+                config.strategies = *strategies;
+            }
             Action::Datagram { host, port, to, ttl, text } => {
                 let (port, to, ttl, octets) = (*port, *to, *ttl, text.as_bytes());
                 plain(world, host, PlainCommand::Send { port, to, ttl, octets })?;
@@ -247,6 +252,7 @@ fn change(world: &mut World, action: &Action) -> Result<(), ActionError> {
         | Action::Shutdown { .. }
         | Action::Stop { .. }
         | Action::Start { .. }
+        | Action::SetStrategies { .. }
         | Action::Datagram { .. }
         | Action::Dial { .. }
         | Action::Say { .. }

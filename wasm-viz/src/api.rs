@@ -1,6 +1,8 @@
 //! The page's calls: a method's name and JSON in, JSON out. The same natively and in the browser.
 
+use pinhole_proto::peer::StrategySet;
 use pinhole_proto::sorted::SortedMap;
+use pinhole_proto::wire::code::Strategy;
 
 use pinhole_sim::scenario;
 use serde::Serialize;
@@ -27,6 +29,8 @@ pub struct Api {
 struct Catalogue {
     scenarios: Vec<Entry>,
     presets: Vec<nats::Preset>,
+    /// What a peer may be left to try; `birthday` takes more than that it is allowed.
+    strategies: Vec<&'static str>,
     lessons: Vec<lessons::Lesson>,
 }
 
@@ -165,6 +169,7 @@ fn catalogue() -> Catalogue {
     Catalogue {
         scenarios: scenario::NAMES.into_iter().map(entry).collect(),
         presets: nats::presets(),
+        strategies: StrategySet::ALL.without(Strategy::BIRTHDAY).iter().map(Strategy::name).collect(),
         lessons: lessons::lessons(),
     }
 }

@@ -415,6 +415,7 @@ fn replaces(action: &Action, known: &Action) -> bool {
         (Action::SetField { nat, field, .. }, Action::SetField { nat: other, field: held, .. }) => {
             nat == other && field == held
         }
+        (Action::SetStrategies { host, .. }, Action::SetStrategies { host: other, .. }) => host == other,
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ use pinhole_proto::{Duration, Instant};
 use pinhole_sim::action::{Action, ActionError};
 use pinhole_sim::cast::Cast;
 use pinhole_sim::trace::Record;
+use pinhole_sim::scenario::Runs;
 use pinhole_sim::{World, scenario};
 use serde::{Deserialize, Serialize};
 
@@ -166,7 +167,8 @@ impl Replay {
     /// # Panics
     /// Never: a test opens every scenario.
     pub fn begin(play: &Play, edits: &[Edit], mut refused: impl FnMut(&Edit, ActionError)) -> Self {
-        let Scenario { nats, hosts, .. } = &play.scenario;
+        let restricted = restricted(&play.scenario, edits);
+        let Scenario { nats, hosts, .. } = restricted.as_ref().unwrap_or(&play.scenario);
         let (world, cast) = scenario::build(nats, hosts, play.seed).expect("a test opens every scenario");
         let edits = ordered(edits.iter().cloned(), |a, b| a.at < b.at);
         let mut replay = Self { world, cast, edits, done: 0, next: 0, until: None, next_edit: 0 };
@@ -248,4 +250,20 @@ impl Replay {
             return Ok(Turn::Action(Box::new(action.clone())));
         }
     }
+}
+
+/// The scenario with what the edits before everything leave its peers to try, where they say that: it is known
+/// before a peer starts.
+fn restricted(scenario: &Scenario, edits: &[Edit]) -> Option<Scenario> {
+    let mut found = None;
+    for edit in edits.iter().filter(|edit| edit.at == 0) {
+        let Action::SetStrategies { host, strategies } = &edit.action else { continue };
+        let scenario: &mut Scenario = found.get_or_insert_with(|| scenario.clone());
+        for spec in scenario.hosts.iter_mut().filter(|spec| spec.name == *host) {
+            if let Some(Runs::Peer(peer)) = &mut spec.runs {
+                peer.strategies = *strategies;
+            }
+        }
+    }
+    found
 }

@@ -1,5 +1,6 @@
 //! What is done to a world, in words.
 
+use pinhole_proto::wire::code::Strategy;
 use pinhole_sim::Effect;
 use pinhole_sim::action::Action;
 
@@ -27,6 +28,10 @@ pub fn action(action: &Action) -> Text {
         | Action::Start { host }
         | Action::SetCrossing { host, .. } => text.with("host", host),
         Action::Move { host, realm, .. } => text.with("host", host).with("realm", realm),
+        Action::SetStrategies { host, strategies } => {
+            let names: Vec<_> = strategies.iter().map(Strategy::name).collect();
+            text.with("host", host).with("strategies", names.join(", "))
+        }
         Action::SetNat { nat, .. } | Action::Reboot { nat } => text.with("nat", nat),
         Action::SetField { nat, field, value } => text
             .with("nat", nat)

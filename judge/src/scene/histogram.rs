@@ -168,6 +168,7 @@ pub(super) const fn kind(action: &Action) -> &'static str {
         Action::Start { .. } => "restart",
         Action::Move { .. } => "move",
         Action::SetCrossing { .. } => "set-crossing",
+        Action::SetStrategies { .. } => "set-strategies",
         Action::SetNat { .. } => "set-nat",
         Action::SetField { .. } => "set-field",
         Action::Reboot { .. } => "reboot",
@@ -215,7 +216,7 @@ const FAULTS: [&str; 18] = [
     "set-nat",
 ];
 
-/// Every kind of action.
+/// Every kind of action, but for `set-strategies`: which ones a peer may try is drawn with it.
 const ACTIONS: [&str; 24] = [
     "close",
     "compete",

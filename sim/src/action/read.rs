@@ -8,6 +8,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::net::{AddrParseError, Ipv4Addr};
 
+use pinhole_proto::peer::StrategySet;
 use pinhole_proto::{Address, Duration, Endpoint, Transport};
 use serde::de::{self, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -17,7 +18,7 @@ use crate::link::Line;
 use crate::nat::Behaviour;
 use crate::pick::Pick;
 use crate::world::{Effect, Fault};
-use crate::{CrossingSyn, millis};
+use crate::{CrossingSyn, millis, strategies};
 
 /// The fields of all actions.
 #[derive(Default, Deserialize)]
@@ -41,6 +42,7 @@ struct Fields {
     port: Option<u16>,
     realm: Option<String>,
     skip: Option<u32>,
+    strategies: Option<Names>,
     taker: Option<CrossingSyn>,
     text: Option<String>,
     to: Option<String>,
@@ -54,6 +56,10 @@ struct Fields {
     #[serde(skip)]
     wrong: Option<String>,
 }
+
+/// Strategies by their names.
+#[derive(Default, Deserialize)]
+struct Names(#[serde(with = "strategies")] StrategySet);
 
 impl<'de> Deserialize<'de> for Action {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -98,6 +104,10 @@ impl Fields {
                 self.note(taker.is_none(), "taker");
                 Action::SetCrossing { host: self.host(), taker: taker.unwrap_or(CrossingSyn::Listener) }
             }
+            "set-strategies" => Action::SetStrategies {
+                host: self.host(),
+                strategies: self.need(|fields| &mut fields.strategies, "strategies").0,
+            },
             "set-nat" => {
                 Action::SetNat { nat: self.nat(), behaviour: self.need(|fields| &mut fields.behaviour, "behaviour") }
             }
@@ -213,6 +223,7 @@ impl Fields {
             ("port", self.port.is_some()),
             ("realm", self.realm.is_some()),
             ("skip", self.skip.is_some()),
+            ("strategies", self.strategies.is_some()),
             ("taker", self.taker.is_some()),
             ("text", self.text.is_some()),
             ("to", self.to.is_some()),
@@ -238,6 +249,7 @@ const KINDS: &[&str] = &[
     "start",
     "move",
     "set-crossing",
+    "set-strategies",
     "set-nat",
     "set-field",
     "reboot",

@@ -31,6 +31,7 @@ const RUN: &str = r#"[
     {"do": "set-line", "machine": "NAT A", "line": {"up": {"delay-ms": 5, "loss-ppm": 1000}, "down": {"jitter-ms": 2}}},
     {"do": "reboot", "nat": "NAT A"},
     {"do": "set-crossing", "host": "A", "taker": "listener"},
+    {"do": "set-strategies", "host": "A", "strategies": ["plain", "low-ttl"]},
     {"do": "stop", "host": "S"},
     {"do": "wait", "ms": 1000},
     {"do": "start", "host": "S"},

@@ -156,6 +156,30 @@ fn an_edit_makes_a_branch_and_taking_it_back_leads_to_the_first_run_again() {
 }
 
 #[test]
+fn what_peers_may_try_is_an_edit_and_the_run_that_a_scenario_with_the_same_choice_describes() {
+    let only = |host: &str, strategy: &str| {
+        let action = format!(r#"{{"do":"set-strategies","host":"{host}","strategies":["{strategy}"]}}"#);
+        serde_json::from_str::<Edit>(&format!(r#"{{"action":{action}}}"#)).unwrap()
+    };
+    // The file leaves both peers nothing but prediction.
+    let mut page = Page::open("#v=1&s=f9-peers&i=0");
+    let before = page.view();
+    page.edit(vec![only("A", "plain"), only("B", "plain")]).unwrap();
+    let plain = page.view();
+    assert_eq!(plain.branches[plain.branch].edits.len(), 2, "{:?}", plain.branches);
+    assert_eq!(before.branches[0].outcome.kind, "direct");
+    assert_eq!(plain.branches[plain.branch].outcome.kind, "relayed");
+    page.edit(vec![only("A", "predicted"), only("B", "predicted")]).unwrap();
+    let back = page.view();
+    assert_eq!(back.branches[back.branch].edits.len(), 2, "one choice takes the place of another");
+    assert_eq!(back.branches[back.branch].digest, before.branches[0].digest);
+    let again = Page::open(&page.fragment(SortedMap::new())).view();
+    assert_eq!(again.branches[again.branch].digest, before.branches[0].digest);
+    let nobody = page.edit(vec![only("S", "plain")]).unwrap_err();
+    assert_eq!(nobody.0.key, "notice.refused");
+}
+
+#[test]
 fn a_field_that_the_nat_does_not_have_is_refused_and_nothing_changes() {
     let mut page = Page::open("");
     let before = page.view();

@@ -175,14 +175,14 @@ test("a control that is used by a key keeps the focus", async ({ page }) => {
     await page.keyboard.press("Enter");
     await expect(page.locator(`#${id}`)).toBeFocused();
   }
-  await page.locator(".cover-nat").first().focus();
+  await page.locator('[data-machine^="NAT"] .cover-nat').first().focus();
   await page.keyboard.press("Enter");
   await page.locator("#preset-symmetric").focus();
   await page.keyboard.press("Enter");
   await expect(page.locator("#preset-symmetric")).toBeFocused();
   await expect(page.locator("#preset-symmetric")).toHaveAttribute("aria-pressed", "true");
   await page.keyboard.press("Escape");
-  await expect(page.locator(".cover-nat").first()).toBeFocused();
+  await expect(page.locator('[data-machine^="NAT"] .cover-nat').first()).toBeFocused();
 });
 
 test("on paper stand the story, the whole ladder and the tables, black on white", async ({ page }) => {

@@ -68,6 +68,26 @@ for (const [name, act] of FAULTS) {
   });
 }
 
+test("what the peers may try is changed like a NAT: listed, linked, removed", async ({ page }) => {
+  await open(page, "#v=1&s=f9-peers");
+  const before = await digest(page);
+  for (const peer of ["A", "B"]) {
+    await page.locator(`#map-${peer}`).press("Enter");
+    await page.locator("#strategy-plain").click();
+    await page.keyboard.press("Escape");
+  }
+  await expect(page.locator("#story .outcome.relayed")).toBeVisible();
+  await expect(page.locator(".edits li")).toHaveText([/^A may only try plain/, /^B may only try plain/]);
+  const plain = await digest(page);
+  await page.reload();
+  await expect(page.locator(".edits li")).toHaveCount(2);
+  expect(await digest(page)).toBe(plain);
+  await page.locator(".edits .remove").last().click();
+  await page.locator(".edits .remove").last().click();
+  await expect(page.locator("#story .outcome.direct")).toBeVisible();
+  expect(await digest(page)).toBe(before);
+});
+
 test("a NAT restarts by a click, and forgets", async ({ page }) => {
   await open(page, "#v=1&s=f5-mirrored");
   await page.locator('[data-machine="NAT A"] [role=button]').click();

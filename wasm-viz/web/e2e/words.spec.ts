@@ -47,7 +47,7 @@ test("with every template marked no text is without a mark but names", async ({ 
     await page.keyboard.press(key);
     await look();
   }
-  await page.locator(".cover-nat").first().focus();
+  await page.locator('[data-machine^="NAT"] .cover-nat').first().focus();
   await page.keyboard.press("Enter");
   await look();
   for (const name of await names(page)) {

@@ -9,6 +9,8 @@ export interface Text {
 export interface Catalogue {
   scenarios: { id: string; title: Text; source: string }[];
   presets: Choice[];
+  /** What a peer may be left to try. */
+  strategies: string[];
   lessons: Lesson[];
 }
 

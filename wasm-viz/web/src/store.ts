@@ -23,7 +23,7 @@ export interface State {
   /** A branch shown beside the current one. */
   beside: number | null;
   dialog: "help" | "matrix" | "export" | "race" | "remedies" | null;
-  /** The NAT whose fields are open. */
+  /** The NAT or the peer that is open for changes. */
   nat: string | null;
   notice: Text | null;
   /** Shows the step before the one that the open question is about. */

@@ -86,8 +86,9 @@ function box(machine: Machine, { spots, box: size }: Plan, store: Store): SVGEle
     svg("text", { class: "name", x: middle, y: 18, "text-anchor": "middle" }, machine.id),
     svg("text", { class: "address", x: middle, y: 36, "text-anchor": "middle" }, machine.addresses[0] ?? ""),
   );
-  if (nat !== undefined) {
+  if (nat !== undefined || machine.kind === "peer") {
     const open = (): void => store.set({ nat: machine.id });
+    const change = ui("map.change", { nat: machine.id, kind: nat?.kind ?? { key: "machine.peer" } });
     group.append(svg("rect", {
       class: "cover-nat",
       id: `map-${machine.id}`,
@@ -95,7 +96,7 @@ function box(machine: Machine, { spots, box: size }: Plan, store: Store): SVGEle
       height: size.height,
       role: "button",
       tabindex: 0,
-      "aria-label": ui("map.change", { nat: machine.id, kind: nat.kind }),
+      "aria-label": change,
       click: open,
       keydown: (event) => {
         const { key } = event as KeyboardEvent;
@@ -104,7 +105,7 @@ function box(machine: Machine, { spots, box: size }: Plan, store: Store): SVGEle
         event.stopPropagation();
         open();
       },
-    }, svg("title", {}, ui("map.change", { nat: machine.id, kind: nat.kind }))));
+    }, svg("title", {}, change)));
   }
   return group;
 }

@@ -1,4 +1,4 @@
-// A NAT to be changed: the draft's kinds, and every field behind them.
+// A machine to be changed: a NAT by the draft's kinds and every field behind them, a peer by what it may try.
 
 import { h } from "../dom";
 import type { Nat, NatField } from "../frame";
@@ -7,22 +7,25 @@ import type { Store } from "../store";
 
 export function natView(root: HTMLElement, store: Store): void {
   const { nat: name, page } = store.state;
-  const nat = page.nats.find((known) => known.nat === name);
-  if (nat === undefined) {
+  if (name === null || !page.machines.some((machine) => machine.id === name)) {
     root.replaceChildren();
     delete root.dataset["nat"];
     return;
   }
-  const fresh = root.dataset["nat"] !== nat.nat;
-  root.dataset["nat"] = nat.nat;
-  const dialog = h("div", { class: "sheet", role: "dialog", "aria-modal": "false", "aria-label": ui("nat.heading", { nat: nat.nat }) },
+  const nat = page.nats.find((known) => known.nat === name);
+  const fresh = root.dataset["nat"] !== name;
+  root.dataset["nat"] = name;
+  const heading = ui("nat.heading", { nat: name });
+  const dialog = h("div", { class: "sheet", role: "dialog", "aria-modal": "false", "aria-label": heading },
     h("div", { class: "title" },
-      h("h2", {}, ui("nat.heading", { nat: nat.nat })),
+      h("h2", {}, heading),
       h("button", { type: "button", class: "close", "aria-label": ui("dialog.close"), click: () => store.set({ nat: null }) }, "✕")),
-    h("p", { class: "vector" }, h("b", {}, say(nat.kind)), ": ", nat.vector.map(say).join(" · ")),
-    presets(nat, store),
-    h("button", { type: "button", id: "reboot", click: () => store.edit([{ at: now(store), action: { do: "reboot", nat: nat.nat } }]) }, ui("nat.reboot")),
-    h("div", { class: "nat-fields" }, ...nat.fields.map((field) => control(nat, field, store))),
+    ...(nat === undefined ? strategies(name, store) : [
+      h("p", { class: "vector" }, h("b", {}, say(nat.kind)), ": ", nat.vector.map(say).join(" · ")),
+      presets(nat, store),
+      h("button", { type: "button", id: "reboot", click: () => store.edit([{ at: now(store), action: { do: "reboot", nat: name } }]) }, ui("nat.reboot")),
+      h("div", { class: "nat-fields" }, ...nat.fields.map((field) => control(nat, field, store))),
+    ]),
   );
   const scrolled = root.firstElementChild?.scrollTop ?? 0;
   root.replaceChildren(dialog);
@@ -32,6 +35,17 @@ export function natView(root: HTMLElement, store: Store): void {
 
 /** The moment of the step that is shown. */
 const now = (store: Store): number => store.state.frame.time;
+
+/** Leaves a peer one strategy; taking the edit back leaves it those that it had. */
+function strategies(host: string, store: Store): HTMLElement[] {
+  return store.core.catalogue().strategies.map((strategy) =>
+    h("button", {
+      type: "button",
+      class: "choice preset",
+      id: `strategy-${strategy}`,
+      click: () => store.edit([{ at: 0, action: { do: "set-strategies", host, strategies: [strategy] } }]),
+    }, ui("action.set-strategies", { host, strategies: strategy })));
+}
 
 function presets(nat: Nat, store: Store): HTMLElement {
   const buttons = store.core.catalogue().presets.map((preset) =>
