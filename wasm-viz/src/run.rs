@@ -10,8 +10,8 @@ use std::ops::Range;
 use pinhole_proto::{Duration, Instant};
 use pinhole_sim::action::{Action, ActionError};
 use pinhole_sim::cast::Cast;
-use pinhole_sim::trace::Record;
 use pinhole_sim::scenario::Runs;
+use pinhole_sim::trace::Record;
 use pinhole_sim::{World, scenario};
 use serde::{Deserialize, Serialize};
 
