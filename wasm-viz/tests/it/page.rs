@@ -96,6 +96,21 @@ fn the_sandbox_opens_with_both_punches_under_way() {
 }
 
 #[test]
+fn the_packet_with_which_a_asks_for_b_is_a_connect_in_every_scenario() {
+    let mut asked = 0;
+    for (name, _) in scenario::ALL {
+        let page = Page::open(&format!("#v=1&s={name}&i=0"));
+        let ladder = serde_json::to_value(page.ladder(page.branch_shown(), false).unwrap()).unwrap();
+        let rows = ladder["rows"].as_array().unwrap().iter();
+        for row in rows.filter(|row| row["title"]["key"] == "mark.a-asks-s-to-introduce-b") {
+            assert_eq!(row["name"]["with"]["value"], "Connect", "{name}: {row}");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 4, "{asked}");
+}
+
+#[test]
 fn what_is_folded_away_is_known_by_its_first_and_its_last_packet() {
     for (name, _) in scenario::ALL {
         let page = Page::open(&format!("#v=1&s={name}&i=0"));
