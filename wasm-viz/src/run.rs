@@ -147,7 +147,7 @@ impl Run {
         &self.refused
     }
 
-    /// The world after the last step.
+    /// The world when nothing is left to do: after the last step, and after the timers since that nobody saw.
     #[must_use]
     pub const fn end(&self) -> &World {
         &self.end
