@@ -221,7 +221,7 @@ fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
 }
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// The most octets of the core, packed. The aim is 150 KiB; the engines are two fifths of what it weighs, the
+/// The most octets of the core, packed. The aim is 150 KiB; the engines are a third of what it weighs, the
 /// simulator another sixth.
 const MAX_CORE: usize = 300 * 1024;
 /// The most octets of what is loaded with the first file, packed.
