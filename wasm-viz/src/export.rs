@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use pinhole_sim::Place;
 use pinhole_sim::nat::Decision;
 use pinhole_sim::trace::{Record, What};
-use pinhole_sim::{Place, World};
 
 use crate::bytes::{Capture, image};
 use crate::frame::{Fate, check_lines};
@@ -18,7 +18,8 @@ use crate::words::key_of;
 ///
 /// # Errors
 /// The writer's, in words.
-pub fn pcapng(run: &Run, names: &World) -> Result<Vec<u8>, String> {
+pub fn pcapng(run: &Run) -> Result<Vec<u8>, String> {
+    let names = run.end();
     let mut places: Vec<(Place, pinhole_sim::RealmId)> = Vec::new();
     for record in run.records() {
         let here = [Some(record.from), record.to].into_iter().flatten();

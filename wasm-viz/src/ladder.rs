@@ -98,7 +98,8 @@ pub struct HopRow {
 
 /// Draws the ladder: of every packet, or of those in `marks` with the others folded.
 #[must_use]
-pub fn ladder(run: &Run, hops: &Hops, marks: &[Milestone], all: bool, names: &World) -> Ladder {
+pub fn ladder(run: &Run, hops: &Hops, marks: &[Milestone], all: bool) -> Ladder {
+    let names = run.end();
     let mut rows = Vec::new();
     let mut folded: Option<Row> = None;
     let all = all || marks.is_empty();
@@ -115,16 +116,17 @@ pub fn ladder(run: &Run, hops: &Hops, marks: &[Milestone], all: bool, names: &Wo
             continue;
         }
         rows.extend(folded.take());
-        rows.extend(packet(run, hops, journey, mark, names).map(Row::Packet));
+        rows.extend(packet(run, hops, journey, mark).map(Row::Packet));
     }
     rows.extend(folded);
     Ladder { columns: columns(names), length: rows.len(), rows }
 }
 
-fn packet(run: &Run, hops: &Hops, journey: JourneyId, mark: Option<&Milestone>, names: &World) -> Option<PacketRow> {
+fn packet(run: &Run, hops: &Hops, journey: JourneyId, mark: Option<&Milestone>) -> Option<PacketRow> {
+    let names = run.end();
     let first = hops.journey(journey).next()?;
     let packet = &run.records()[first.record].packet;
-    let rows: Vec<_> = hops.journey(journey).map(|hop| hop_row(run, hop, names)).collect();
+    let rows: Vec<_> = hops.journey(journey).map(|hop| hop_row(run, hop)).collect();
     Some(PacketRow {
         journey: journey.0,
         index: first.sent,
@@ -138,7 +140,8 @@ fn packet(run: &Run, hops: &Hops, journey: JourneyId, mark: Option<&Milestone>, 
     })
 }
 
-fn hop_row(run: &Run, hop: &Hop, names: &World) -> HopRow {
+fn hop_row(run: &Run, hop: &Hop) -> HopRow {
+    let names = run.end();
     let sent = &run.records()[hop.record];
     let (record, at) = match hop.arrival {
         Some((_, at)) => (&run.records()[at], at),

@@ -231,7 +231,7 @@ impl Page {
     #[must_use]
     pub fn ladder(&self, branch: usize, all: bool) -> Option<Ladder> {
         let branch = self.branches.get(branch)?;
-        Some(ladder::ladder(&branch.run, &branch.hops, &branch.milestones, all, branch.run.end()))
+        Some(ladder::ladder(&branch.run, &branch.hops, &branch.milestones, all))
     }
 
     /// Makes a branch with more edits and goes there, to the step in which the runs part.
@@ -276,14 +276,14 @@ impl Page {
     pub fn bytes(&self, journey: u64) -> Result<BytesView, Refused> {
         let branch = self.current();
         let missing = || Refused(Text::of("notice.no-packet").with("packet", journey));
-        bytes::view(&branch.run, &branch.hops, JourneyId(journey), branch.run.end()).ok_or_else(missing)
+        bytes::view(&branch.run, &branch.hops, JourneyId(journey)).ok_or_else(missing)
     }
 
     /// The changes that would have let the packet of a record pass.
     #[must_use]
     pub fn suggestions(&self, record: usize) -> Vec<Suggestion> {
         let branch = self.current();
-        why::suggestions(&self.play, &branch.edits, &branch.run, branch.run.end(), record)
+        why::suggestions(&self.play, &branch.edits, &branch.run, record)
     }
 
     /// The smallest changes that would have made the run end in a direct path.
@@ -297,7 +297,7 @@ impl Page {
     #[must_use]
     pub fn arrivals(&self) -> Vec<Arrival> {
         let branch = self.current();
-        race::arrivals(&branch.run, &branch.hops, self.cursor, branch.run.end())
+        race::arrivals(&branch.run, &branch.hops, self.cursor)
     }
 
     /// The question about a step.
@@ -305,7 +305,7 @@ impl Page {
     pub fn question(&self, index: usize) -> Option<Question> {
         let branch = self.current();
         let before = branch.scene(&self.play, index.checked_sub(1)?);
-        quiz::question(&branch.run, &branch.hops, index, before.world(), branch.run.end())
+        quiz::question(&branch.run, &branch.hops, index, before.world())
     }
 
     /// Grades an answer to the question about a step.
@@ -315,7 +315,7 @@ impl Page {
     pub fn grade(&self, index: usize, choice: usize) -> Result<Graded, Refused> {
         let question = self.question(index).ok_or_else(|| Refused(Text::of("notice.no-question")))?;
         let branch = self.current();
-        Ok(quiz::grade(&branch.run, &question, choice, branch.run.end()))
+        Ok(quiz::grade(&branch.run, &question, choice))
     }
 
     /// The packets of the branch that is shown, as a capture file.
@@ -324,8 +324,7 @@ impl Page {
     /// The writer's.
     pub fn capture(&self) -> Result<Vec<u8>, Refused> {
         let branch = self.current();
-        export::pcapng(&branch.run, branch.run.end())
-            .map_err(|why| Refused(Text::of("notice.argument").with("why", why)))
+        export::pcapng(&branch.run).map_err(|why| Refused(Text::of("notice.argument").with("why", why)))
     }
 
     /// Makes a branch without one of the edits and goes there.

@@ -64,7 +64,8 @@ pub struct Graded {
 
 /// The question about step `index`, if a NAT decides in it. `before` is the world before the step.
 #[must_use]
-pub fn question(run: &Run, hops: &Hops, index: usize, before: &World, names: &World) -> Option<Question> {
+pub fn question(run: &Run, hops: &Hops, index: usize, before: &World) -> Option<Question> {
+    let names = run.end();
     let hop = deciding(run, hops, index)?;
     let Some(Place::Nat(nat)) = hop.to else {
         return None;
@@ -111,7 +112,8 @@ pub fn question(run: &Run, hops: &Hops, index: usize, before: &World, names: &Wo
 
 /// Compares an answer with what the step shows.
 #[must_use]
-pub fn grade(run: &Run, question: &Question, choice: usize, names: &World) -> Graded {
+pub fn grade(run: &Run, question: &Question, choice: usize) -> Graded {
+    let names = run.end();
     let records = &run.records()[run.steps()[question.index].records.clone()];
     let of = |record: &&pinhole_sim::trace::Record| record.journey.0 == question.journey;
     // What follows in the step: the packet on the next line, an answer, or nothing.

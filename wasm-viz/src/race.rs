@@ -1,7 +1,7 @@
 //! Which packet arrives next: what is on the lines, and the edits that let a chosen one win.
 
 use pinhole_sim::action::Action;
-use pinhole_sim::{Effect, Fault, Pick, World};
+use pinhole_sim::{Effect, Fault, Pick};
 use serde::Serialize;
 
 use crate::hops::{Hop, Hops};
@@ -24,12 +24,13 @@ pub struct Arrival {
 /// What may arrive after step `index`. Letting one win holds up those that are due before it until one
 /// millisecond after it.
 #[must_use]
-pub fn arrivals(run: &Run, hops: &Hops, index: usize, names: &World) -> Vec<Arrival> {
+pub fn arrivals(run: &Run, hops: &Hops, index: usize) -> Vec<Arrival> {
+    let names = run.end();
     let under_way = hops.under_way(index).filter(|hop| hop.to.is_some());
     let flights: Vec<&Hop> = ordered(under_way, |a, b| a.due < b.due);
     let winner = |hop: &Hop| {
         let earlier = flights.iter().filter(|other| other.due < hop.due);
-        earlier.map(|other| hold_up(run, other, hop, names)).collect()
+        earlier.map(|other| hold_up(run, other, hop)).collect()
     };
     flights
         .iter()
@@ -45,7 +46,8 @@ pub fn arrivals(run: &Run, hops: &Hops, index: usize, names: &World) -> Vec<Arri
         .collect()
 }
 
-fn hold_up(run: &Run, other: &Hop, winner: &Hop, names: &World) -> Edit {
+fn hold_up(run: &Run, other: &Hop, winner: &Hop) -> Edit {
+    let names = run.end();
     let late = match (winner.due, other.due) {
         (Some(winner), Some(other)) => (winner - other).as_millis(),
         _ => 0,

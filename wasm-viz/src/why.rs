@@ -31,7 +31,8 @@ pub struct Suggestion {
 ///
 /// `edits` are those of the run that the record is from.
 #[must_use]
-pub fn suggestions(play: &Play, edits: &[Edit], run: &Run, names: &World, record: usize) -> Vec<Suggestion> {
+pub fn suggestions(play: &Play, edits: &[Edit], run: &Run, record: usize) -> Vec<Suggestion> {
+    let names = run.end();
     let Some(record) = run.records().get(record) else {
         return Vec::new();
     };

@@ -2,7 +2,7 @@
 
 use pinhole_proto::wire::Packet as Message;
 use pinhole_sim::packet::Body;
-use pinhole_sim::{JourneyId, Place, World};
+use pinhole_sim::{JourneyId, Place};
 use serde::Serialize;
 
 use super::{Field, changed, hex, image, of_plaintext, sealed_in};
@@ -54,7 +54,8 @@ pub struct OpenedView {
 
 /// The view of a packet; none where there is no such packet.
 #[must_use]
-pub fn view(run: &Run, hops: &Hops, journey: JourneyId, end: &World) -> Option<BytesView> {
+pub fn view(run: &Run, hops: &Hops, journey: JourneyId) -> Option<BytesView> {
+    let end = run.end();
     let first = hops.journey(journey).next()?;
     let packet = &run.records()[first.record].packet;
     let mut captures: Vec<CaptureView> = Vec::new();
